@@ -39,7 +39,6 @@ class PositionEncoding(keras.layers.Layer):
         ValueError: if `positions` is not of rank 2.
 
     Example:
-
     ```python
     import keras
     import keras_bigmodel as kbm

@@ -64,7 +64,8 @@ class ByteTokenizer(Tokenizer):
     def _decode_in_graph(self, token_ids: tf.RaggedTensor) -> tf.Tensor:
         import tensorflow as tf
 
-        tokens = [bytes([i]) for i in range(256)] + list(SPECIAL_TOKENS)
+        tokens = [bytes([i]) for i in range(256)]
+        tokens += [token.encode() for token in SPECIAL_TOKENS]
         return tf.strings.reduce_join(tf.gather(tokens, token_ids), axis=-1)
 
     @classmethod

@@ -1,28 +1,15 @@
 """Texts and records read lazily: from memory, from files and from folders."""
 
-import codecs
-import contextlib
-import gzip
-import json
+from __future__ import annotations
+
 import os
 import pathlib
-import re
-import shutil
-import tempfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-SUFFIXES = (".txt", ".jsonl", ".parquet")
-PIECE_BYTES = 2**20
-MAX_LINE_BYTES = 2**26
-MAX_PIECE_CHARACTERS = 8 * PIECE_BYTES
+from keras_bigmodel.text.readers import READERS, file_type, not_utf8
 
-# Where every tokenizer starts a new word anyway: a line break with no other
-# blank beside it.
-_LINE_BREAK = re.compile(r"\S\n(?=\S)")
-_WORD_BREAK = re.compile(r"\S(?=\s)")
-_SEARCHED_TAIL = 2**16
+SUFFIXES = tuple(READERS)
 
 Record = tuple[Any, ...]
 
@@ -112,16 +99,14 @@ class Source:
             for number, item in enumerate(self._items):
                 yield self._record(item, f"item {number}"), True
             return
-        order = range(len(self.files)) if rng is None else None
-        for index in rng.permutation(len(self.files)) if rng else order:
+        order = list(range(len(self.files)))
+        if rng is not None:
+            rng.shuffle(order)
+        for index in order:
             path = self.files[index]
-            if file_type(path) == ".txt":
-                for text, last in _read_text(path):
-                    yield (text,), last
-                continue
-            reader = _read_json if file_type(path) == ".jsonl" else _read_table
-            for item, where in reader(path, list(self.fields)):
-                yield self._record(item, where), True
+            reader = READERS[file_type(path)]
+            for item, where, last in reader(path, list(self.fields)):
+                yield self._record(item, where), last
 
     def _record(self, item: Any, where: str) -> Record:
         if len(self.fields) == 1 and not isinstance(item, (dict, tuple, list)):
@@ -177,13 +162,6 @@ def find_files(path: pathlib.Path) -> list[pathlib.Path]:
     return found
 
 
-def file_type(path: pathlib.Path) -> str:
-    """Returns the suffix that says how to read the file, without `.gz`."""
-    if path.suffix.lower() == ".gz":
-        path = path.with_suffix("")
-    return path.suffix.lower()
-
-
 def _check_no_file_name(text: Any) -> None:
     short = isinstance(text, str) and len(text) < 256 and "\0" not in text
     if short and os.path.exists(text):
@@ -198,7 +176,7 @@ def _check_value(value: Any, types: Any, where: str) -> Any:
         try:
             value = value.decode()
         except UnicodeDecodeError as error:
-            raise _not_utf8(where, error.start) from None
+            raise not_utf8(where, error.start) from None
     if not isinstance(value, types):
         raise ValueError(
             f"Expected {types}, got {type(value).__name__}. Received: {where}="
@@ -213,121 +191,3 @@ def _check_value(value: Any, types: Any, where: str) -> Any:
                 f"can. Received: {where}, character {error.start}"
             ) from None
     return value
-
-
-def _not_utf8(where: Any, offset: int) -> ValueError:
-    return ValueError(
-        "The text is not UTF-8. Convert it first, for example with "
-        "`iconv -f LATIN1 -t UTF-8`. "
-        f"Received: {where}, first bad byte at offset {offset}"
-    )
-
-
-@contextlib.contextmanager
-def _open(path: pathlib.Path) -> Iterator[Any]:
-    opener = gzip.open if path.suffix.lower() == ".gz" else open
-    try:
-        with opener(path, "rb") as file:
-            yield file
-    except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(
-            f"The file cannot be read: {error}. Received: path={path}"
-        ) from error
-
-
-def _read_text(path: pathlib.Path) -> Iterator[tuple[str, bool]]:
-    decoder = codecs.getincrementaldecoder("utf-8-sig")()
-    held, position = "", 0
-    with _open(path) as file:
-        while True:
-            block = file.read(PIECE_BYTES)
-            waiting = len(decoder.getstate()[0])
-            try:
-                held += decoder.decode(block, final=not block)
-            except UnicodeDecodeError as error:
-                offset = position - waiting + error.start
-                raise _not_utf8(f"path={path}", offset) from None
-            position += len(block)
-            if not block:
-                break
-            cut = _find_cut(held)
-            if cut:
-                yield held[:cut], False
-                held = held[cut:]
-    yield held, True
-
-
-def _find_cut(text: str) -> int:
-    """Returns where a long text may be cut, 0 where it must be read on."""
-    start = max(0, len(text) - _SEARCHED_TAIL)
-    cuts = [match.end() for match in _LINE_BREAK.finditer(text, start)]
-    if cuts or len(text) < MAX_PIECE_CHARACTERS:
-        return cuts[-1] if cuts else 0
-    cuts = [match.end() for match in _WORD_BREAK.finditer(text, start)]
-    return cuts[-1] if cuts else len(text)
-
-
-def _read_json(
-    path: pathlib.Path, fields: list[str]
-) -> Iterator[tuple[Any, str]]:
-    with _open(path) as file:
-        number = 0
-        while line := file.readline(MAX_LINE_BYTES + 1):
-            number += 1
-            where = f"path={path}, line {number}"
-            if len(line) > MAX_LINE_BYTES:
-                raise ValueError(
-                    f"A line may hold {MAX_LINE_BYTES} bytes at most; write "
-                    f"one record a line. Received: {where}"
-                )
-            if not line.strip():
-                continue
-            yield _parse_json(line, where), where
-
-
-def _parse_json(line: bytes, where: str) -> dict:
-    try:
-        record = json.loads(line.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise _not_utf8(where, error.start) from None
-    except (ValueError, RecursionError) as error:
-        raise ValueError(
-            f"The line is not valid JSON: {error}. Received: {where}"
-        ) from None
-    if not isinstance(record, dict):
-        raise ValueError(
-            "Each line must be a JSON object. "
-            f"Received: {where}: {type(record).__name__}"
-        )
-    return record
-
-
-def _read_table(
-    path: pathlib.Path, fields: list[str]
-) -> Iterator[tuple[Any, str]]:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise ImportError(
-            "Reading .parquet needs pyarrow: "
-            "pip install 'keras-bigmodel[parquet]'."
-        ) from error
-    with _open(path) as file, tempfile.TemporaryFile() as unpacked:
-        if path.suffix.lower() == ".gz":
-            # A table is read from its end: it must be seekable.
-            shutil.copyfileobj(file, unpacked)
-            file = unpacked
-        try:
-            table = pyarrow.parquet.ParquetFile(file)
-            columns = table.schema_arrow.names
-            names = [name for name in fields if name in columns]
-            row = 0
-            for batch in table.iter_batches(batch_size=256, columns=names):
-                for record in batch.to_pylist():
-                    yield record, f"path={path}, row {row}"
-                    row += 1
-        except pyarrow.ArrowException as error:
-            raise ValueError(
-                f"The table cannot be read: {error}. Received: path={path}"
-            ) from error

@@ -1,0 +1,34 @@
+"""Layers: every block of a model, each usable alone.
+
+Written on `keras.ops`, they run on Keras's TensorFlow and JAX backends.
+"""
+
+from keras_bigmodel.layers.attention import CrossAttention
+from keras_bigmodel.layers.attention import SelfAttention
+from keras_bigmodel.layers.decoder_block import DecoderBlock
+from keras_bigmodel.layers.decoding import DecodingScope
+from keras_bigmodel.layers.encoder_block import EncoderBlock
+from keras_bigmodel.layers.feed_forward import FeedForward
+from keras_bigmodel.layers.positions.base import PositionEncoding
+from keras_bigmodel.layers.positions.learned import LearnedPositionEncoding
+from keras_bigmodel.layers.positions.rotary import RotaryPositionEncoding
+from keras_bigmodel.layers.recorder import AttentionRecorder
+from keras_bigmodel.layers.recurrent import GRU
+from keras_bigmodel.layers.recurrent import LSTM
+from keras_bigmodel.layers.token_embedding import TokenEmbedding
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "AttentionRecorder",
+    "CrossAttention",
+    "DecoderBlock",
+    "DecodingScope",
+    "EncoderBlock",
+    "FeedForward",
+    "LearnedPositionEncoding",
+    "PositionEncoding",
+    "RotaryPositionEncoding",
+    "SelfAttention",
+    "TokenEmbedding",
+]

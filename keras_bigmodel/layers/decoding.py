@@ -1,0 +1,283 @@
+"""The decoding scope: runs a model a few tokens at a time.
+
+Inside `with DecodingScope(...) as scope`, a model is called as always; its
+attention, recurrent and position layers ask the scope for what earlier steps
+left behind. The model itself knows nothing of it.
+"""
+
+import contextvars
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import ops
+
+Tensor = Any
+
+_ACTIVE: contextvars.ContextVar["DecodingScope | None"] = (
+    contextvars.ContextVar("keras_bigmodel_decoding_scope", default=None)
+)
+
+LENGTHS = "lengths"
+
+
+class DecodingScope:
+    """Carries the state of incremental decoding between calls of a model.
+
+    Each entry of the scope is one step: the first sees the prompt, each later
+    one the tokens that follow. A step of T tokens appends T keys and values to
+    every attention cache, and gives the outputs which the whole sequence in
+    one call would have given at those positions. The model may be functional,
+    Sequential or subclassed; a layer that is used several times in it has a
+    cache for each use.
+
+    A token at position p of its row lives in slot p of the cache (slot
+    p mod window under a sliding window), so rows of different lengths share
+    one batch: hand `padding_mask` over with the ragged step, padding on either
+    side.
+
+    The state is a flat dict of tensors whose first axis is the batch. It can
+    be gathered along the batch (beams), carried through a loop, cast to
+    another float type or returned from a SavedModel signature, and handed to a
+    new scope as `state`.
+
+    Args:
+        max_length: Slots of each cache: the most tokens a row can hold, its
+            padding in a ragged step included.
+        state: What an earlier scope left behind; None starts anew.
+        padding_mask: Booleans, (batch, sequence), True where the next step has
+            a token; None: everywhere, or as the model's own mask says.
+        cache_dtype: Float type of the keys and values kept; None: the type
+            they are computed in.
+
+    Raises:
+        ValueError: If a step does not fit the slots, comes with another batch
+            size than the state, or uses a layer that cannot run in steps.
+
+    Example:
+        >>> model = kbm.models.decoder_lm(100, 32, 2, 2, 16)
+        >>> token_ids = np.array([[5, 17, 33, 21]])
+        >>> scope = kbm.layers.DecodingScope(max_length=8)
+        >>> with scope:
+        ...     first = model(token_ids[:, :3])
+        >>> with scope:
+        ...     last = model(token_ids[:, 3:])
+        >>> np.allclose(last, model(token_ids)[:, 3:], atol=1e-4)
+        True
+
+    References:
+        Shazeer 2019, "Fast Transformer Decoding", section 2.4.1, for the
+        incremental form of attention.
+    """
+
+    def __init__(
+        self,
+        max_length: int,
+        *,
+        state: dict[str, Tensor] | None = None,
+        padding_mask: Tensor | None = None,
+        cache_dtype: str | None = None,
+    ) -> None:
+        if isinstance(max_length, int) and max_length < 1:
+            raise ValueError(
+                "`max_length` must be at least 1. "
+                f"Received: max_length={max_length}"
+            )
+        self.max_length = max_length
+        self.cache_dtype = cache_dtype
+        self._state = dict(state or {})
+        self._padding_mask = padding_mask
+        self._seen = 0 if state is None else None
+        self._tokens: list[Any] = []
+        self._reset_step()
+
+    @staticmethod
+    def current() -> "DecodingScope | None":
+        """Returns the innermost active scope of this thread, or None."""
+        return _ACTIVE.get()
+
+    def __enter__(self) -> "DecodingScope":
+        self._tokens.append(_ACTIVE.set(self))
+        return self
+
+    def __exit__(self, exception_type: Any, *unused: Any) -> None:
+        _ACTIVE.reset(self._tokens.pop())
+        if exception_type is None and self._step_length is not None:
+            self._finish_step()
+        self._reset_step()
+        self._padding_mask = None
+
+    @property
+    def state(self) -> dict[str, Tensor]:
+        """The state after the last finished step, tensors by name."""
+        return dict(self._state)
+
+    @property
+    def is_first_step(self) -> bool:
+        """Whether this step starts every row at position 0."""
+        return LENGTHS not in self._state
+
+    @property
+    def padding_mask(self) -> Tensor | None:
+        """Where this step has tokens, (batch, T); None: everywhere."""
+        return self._padding_mask
+
+    @property
+    def lengths(self) -> Tensor | None:
+        """Tokens of each row before this step, (batch,); None: none yet."""
+        return self._state.get(LENGTHS)
+
+    @property
+    def next_lengths(self) -> Tensor:
+        """Tokens of each row after this step, (batch,)."""
+        return self._next_lengths
+
+    def observe_padding(self, mask: Tensor | None) -> None:
+        """Tells the scope of a mask the model found in its input.
+
+        The mask given to the scope itself, or seen first, stands.
+        """
+        if self._padding_mask is None and self._step_length is None:
+            self._padding_mask = mask
+
+    def positions(self, batch_size: Any, length: Any) -> Tensor:
+        """Returns the positions of this step's tokens, (1 or batch, length).
+
+        Padding is counted behind the row's tokens, so that it is invisible to
+        them whatever side it stands on.
+        """
+        if self._step_length is None:
+            self._start_step(batch_size, length)
+        return self._step_positions
+
+    def shared(self, key: Any, compute: Callable[[], Any]) -> Any:
+        """Computes something once a step for all layers that ask for it."""
+        if key not in self._shared:
+            self._shared[key] = compute()
+        return self._shared[key]
+
+    def name_for(self, layer: keras.layers.Layer) -> str:
+        """Names one use of a layer in a step, the same in every step."""
+        path = layer.path or layer.name
+        use = self._uses.get(path, 0)
+        self._uses[path] = use + 1
+        return path if use == 0 else f"{path}:{use}"
+
+    def read(self, name: str, batch_size: Any = None) -> Tensor | None:
+        """Returns what was written under `name`, None in the first step."""
+        value = self._state.get(name)
+        if value is None and not self.is_first_step:
+            raise ValueError(
+                "A layer asks for a state which earlier steps did not leave. "
+                "Run one call of the model in each entry of the scope, and "
+                f"the same model each time. Received: name={name!r}, known: "
+                f"{sorted(self._state)}"
+            )
+        if value is not None and batch_size is not None:
+            _check_batch(value.shape[0], batch_size, name)
+        return value
+
+    def write(self, name: str, value: Tensor) -> None:
+        """Leaves a tensor, batch first, for the following steps."""
+        self._written[name] = value
+
+    def _start_step(self, batch_size: Any, length: Any) -> None:
+        lengths = self._state.get(LENGTHS)
+        if lengths is not None:
+            _check_batch(lengths.shape[0], batch_size, LENGTHS)
+        self._check_room(length)
+        self._step_length = length
+        index = ops.arange(length, dtype="int32")[None, :]
+        if self._padding_mask is None:
+            counts = ops.full((batch_size,), length, dtype="int32")
+            offsets = index
+        else:
+            visible = ops.cast(self._padding_mask, "int32")
+            counts = ops.sum(visible, axis=1)
+            ahead = ops.cumsum(visible, axis=1)
+            offsets = ops.where(
+                self._padding_mask, ahead - 1, counts[:, None] + index - ahead
+            )
+        if lengths is None:
+            self._step_positions = offsets
+            self._next_lengths = counts
+        else:
+            self._step_positions = lengths[:, None] + offsets
+            self._next_lengths = lengths + counts
+
+    def _check_room(self, length: Any) -> None:
+        if not isinstance(length, int) or not isinstance(self.max_length, int):
+            self._seen = None
+            return
+        seen = self._seen
+        if seen is None and not self.is_first_step:
+            seen = _concrete_maximum(self._state[LENGTHS])
+        seen = seen or 0
+        if seen + length > self.max_length:
+            raise ValueError(
+                f"{length} more tokens after {seen} do not fit the scope. Make "
+                "it with a larger `max_length`. Received: "
+                f"max_length={self.max_length}"
+            )
+
+    def _finish_step(self) -> None:
+        missing = set(self._state) - set(self._written) - {LENGTHS}
+        surplus = set(self._written) - set(self._state)
+        if not self.is_first_step and (missing or surplus):
+            raise ValueError(
+                "Every entry of a decoding scope must call the same model "
+                "once. Layers without their state in this step: "
+                f"{sorted(missing)}; layers not seen in the first step: "
+                f"{sorted(surplus)}"
+            )
+        if self._seen is not None:
+            self._seen += self._step_length
+        self._state = {LENGTHS: self._next_lengths, **self._written}
+
+    def _reset_step(self) -> None:
+        self._step_length: Any = None
+        self._step_positions: Tensor = None
+        self._next_lengths: Tensor = None
+        self._written: dict[str, Tensor] = {}
+        self._uses: dict[str, int] = {}
+        self._shared: dict[Any, Any] = {}
+
+
+def current_positions(x: Tensor) -> Tensor:
+    """Returns the positions of x's tokens: the active scope's, or 0..T-1.
+
+    Args:
+        x: A tensor whose first two axes are batch and sequence.
+
+    Returns:
+        int32, (1 or batch, sequence).
+    """
+    batch_size, length = ops.shape(x)[:2]
+    scope = DecodingScope.current()
+    if scope is not None:
+        return scope.positions(batch_size, length)
+    return ops.arange(length, dtype="int32")[None, :]
+
+
+def shared(key: Any, compute: Callable[[], Any]) -> Any:
+    """Computes once a step under a scope, each time outside one."""
+    scope = DecodingScope.current()
+    return compute() if scope is None else scope.shared(key, compute)
+
+
+def _check_batch(kept: Any, came: Any, name: str) -> None:
+    both_known = isinstance(kept, int) and isinstance(came, int)
+    if both_known and kept != came:
+        raise ValueError(
+            f"The cache was made for a batch of {kept} rows and is called "
+            f"with {came}. Gather the state along its first axis, or start a "
+            f"new scope. Received: name={name!r}"
+        )
+
+
+def _concrete_maximum(lengths: Tensor) -> int | None:
+    """Returns the largest length if it is known now, not only in a graph."""
+    try:
+        return int(ops.convert_to_numpy(lengths).max())
+    except Exception:  # Each backend has its own error for a symbolic tensor.
+        return None

@@ -1,0 +1,166 @@
+"""Keys and values that attention layers keep between decoding steps.
+
+A cache is (B, K, slots, D): heads before slots, so that a head's keys lie side
+by side and a step multiplies them where they are. Without a window the token
+at position p is in slot p; with one, the slots are a ring and it is in slot
+p mod slots.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from keras import ops
+
+from keras_bigmodel.layers.decoding import DecodingScope
+from keras_bigmodel.layers.masks import NO_KEY, Visibility
+
+Tensor = Any
+
+
+def heads_first(x: Tensor) -> Tensor:
+    """Turns (B, T, K, D) into (B, K, T, D)."""
+    _, length, heads, dim = ops.shape(x)
+    if length == 1:
+        return ops.reshape(x, (-1, heads, 1, dim))
+    return ops.transpose(x, (0, 2, 1, 3))
+
+
+def append(
+    scope: DecodingScope,
+    name: str,
+    key: Tensor,
+    value: Tensor,
+    visibility: Visibility,
+) -> tuple[Tensor, Tensor, Visibility]:
+    """Appends a step's keys and values, and returns all that it may see.
+
+    Args:
+        scope: The active scope.
+        name: Name of the layer's use.
+        key: The step's keys, (B, K, T, D).
+        value: The step's values, (B, K, T, D).
+        visibility: Among the step's own tokens. Its padding mask is dropped:
+            padding stands behind a row's tokens, and is not causally visible.
+
+    Returns:
+        Keys and values, (B, K, S, D), and the visibility over them.
+    """
+    batch, heads, length, dim = ops.shape(key)
+    window, slots = visibility.window, scope.max_length
+    if window is not None:
+        slots = min(window, slots)
+    rolls = window is not None and length != 1
+    seen = []
+    for part, x in (("key", key), ("value", value)):
+        old = scope.read(f"{name}/{part}", batch)
+        kept = ops.cast(x, scope.cache_dtype or x.dtype)
+        if old is None:
+            old = ops.zeros((batch, heads, slots, dim), kept.dtype)
+        new = (_roll if rolls else _put)(scope, old, kept, slots)
+        scope.write(f"{name}/{part}", new)
+        if scope.is_first_step:
+            seen.append(x)
+        elif rolls:
+            both = [ops.cast(old, x.dtype), x]
+            seen.append(ops.concatenate(both, axis=2))
+        else:
+            seen.append(ops.cast(new, x.dtype))
+    key_positions = _positions(scope, visibility, slots, rolls)
+    return *seen, dataclasses.replace(
+        visibility, key_positions=key_positions, padding_mask=None
+    )
+
+
+def recall(
+    scope: DecodingScope,
+    name: str,
+    batch_size: Any,
+    compute: Callable[[], tuple[Tensor, Tensor]],
+) -> tuple[Tensor, Tensor]:
+    """Returns keys and values that stay the same, computed in the first step.
+
+    Args:
+        scope: The active scope.
+        name: Name of the layer's use.
+        batch_size: Rows of this step.
+        compute: Gives the keys and values, (B, K, S, D).
+    """
+    key = scope.read(f"{name}/key", batch_size)
+    value = scope.read(f"{name}/value", batch_size)
+    if key is None:
+        key, value = compute()
+    scope.write(f"{name}/key", key)
+    scope.write(f"{name}/value", value)
+    return key, value
+
+
+def _positions(scope, visibility, slots, rolls):
+    """Returns the positions of what `append` lets a step see."""
+    own = visibility.key_positions
+    if scope.is_first_step:
+        return own
+    if visibility.window is None:
+        return ops.arange(slots, dtype="int32")[None, :]
+    if rolls:
+        before = _ring_positions(scope.lengths - 1, slots)
+        return ops.concatenate([before, own], axis=1)
+    return _ring_positions(own[:, 0], slots)
+
+
+def _ring_positions(last, slots):
+    """Positions in the slots of a ring whose newest token is at `last`."""
+    last = last[:, None]
+    slot = ops.arange(slots, dtype="int32")[None, :]
+    positions = last - ops.mod(last - slot, slots)
+    return ops.where(positions < 0, NO_KEY, positions)
+
+
+def _put(scope, cache, x, slots):
+    """Writes each token of x, (B, K, T, D), into its slot."""
+    batch, heads, length, dim = ops.shape(x)
+
+    def indices():
+        positions = scope.positions(batch, length)
+        slot = ops.mod(positions, slots)
+        shape = (batch, heads, length)
+        parts = [
+            ops.arange(batch, dtype="int32")[:, None, None],
+            ops.arange(heads, dtype="int32")[None, :, None],
+            slot[:, None, :],
+        ]
+        parts = [ops.broadcast_to(part, shape) for part in parts]
+        return ops.reshape(ops.stack(parts, axis=-1), (-1, 3))
+
+    where = scope.shared(("slots", heads, slots), indices)
+    return ops.scatter_update(cache, where, ops.reshape(x, (-1, dim)))
+
+
+def _roll(scope, ring, x, slots):
+    """Writes the last tokens of x, (B, K, T, D), into a ring of slots."""
+    batch, heads, length, dim = ops.shape(x)
+
+    def rows():
+        # The token that slot s holds after the step is in x if its position
+        # is one of the step's, and still in slot s otherwise.
+        held = _ring_positions(scope.next_lengths - 1, slots)
+        before = scope.lengths
+        before = (
+            ops.zeros_like(held[:, :1]) if before is None else before[:, None]
+        )
+        from_step = ops.logical_and(held >= before, held < NO_KEY)
+        order = ops.clip(held - before, 0, length - 1)
+        if scope.padding_mask is not None:
+            by_position = ops.argsort(scope.positions(batch, length), axis=1)
+            order = ops.take_along_axis(
+                ops.cast(by_position, "int32"), order, axis=1
+            )
+        slot = ops.arange(slots, dtype="int32")[None, :]
+        source = ops.where(from_step, slots + order, slot)
+        first = ops.arange(batch * heads, dtype="int32") * (slots + length)
+        first = ops.reshape(first, (batch, heads, 1))
+        return first + source[:, None, :]
+
+    where = scope.shared(("ring", heads, slots), rows)
+    both = ops.concatenate([ring, x], axis=2)
+    return ops.take(ops.reshape(both, (-1, dim)), where, axis=0)

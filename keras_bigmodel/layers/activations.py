@@ -3,43 +3,44 @@
 from collections.abc import Callable
 from typing import Any
 
-import keras
 from keras import ops
 
 Tensor = Any
 
 
-def _relu_squared(x: Tensor) -> Tensor:
+def gelu(x: Tensor) -> Tensor:
+    """Returns x Phi(x), Phi by the error function."""
+    return ops.gelu(x, approximate=False)
+
+
+def gelu_tanh(x: Tensor) -> Tensor:
+    """Returns x Phi(x), Phi by the hyperbolic tangent, as GPT-2 does."""
+    return ops.gelu(x, approximate=True)
+
+
+def relu_squared(x: Tensor) -> Tensor:
+    """Returns max(x, 0) squared."""
     return ops.square(ops.relu(x))
 
 
-_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "gelu": lambda x: ops.gelu(x, approximate=False),
-    "gelu_tanh": lambda x: ops.gelu(x, approximate=True),
+ACTIVATIONS = {
+    "gelu": gelu,
+    "gelu_tanh": gelu_tanh,
     "relu": ops.relu,
-    "relu_squared": _relu_squared,
+    "relu_squared": relu_squared,
     "silu": ops.silu,
-    "tanh": keras.ops.tanh,
 }
 
 
-def get(name: str) -> Callable[[Tensor], Tensor]:
-    """Returns an activation.
-
-    Args:
-        name: "gelu" (exact), "gelu_tanh" (its approximation), "relu",
-            "relu_squared", "silu" or "tanh".
+def get(activation: str) -> Callable[[Tensor], Tensor]:
+    """Returns the function of this name.
 
     Raises:
-        ValueError: If there is none of that name.
-
-    References:
-        Hendrycks & Gimpel 2016, "Gaussian Error Linear Units", section 2; So
-        et al. 2021, "Primer", section 3.1 (squared ReLU).
+        ValueError: if there is none.
     """
-    if name not in _ACTIVATIONS:
+    if activation not in ACTIVATIONS:
         raise ValueError(
-            f"`activation` must be one of {sorted(_ACTIVATIONS)}. "
-            f"Received: activation={name!r}"
+            f"`activation` must be one of {sorted(ACTIVATIONS)}. "
+            f"Received: activation={activation!r}"
         )
-    return _ACTIVATIONS[name]
+    return ACTIVATIONS[activation]

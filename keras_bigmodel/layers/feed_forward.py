@@ -1,57 +1,60 @@
-"""Position-wise feed-forward network."""
+"""The feed-forward network of a Transformer block."""
 
 from typing import Any
 
 import keras
 
 from keras_bigmodel.layers import activations
-from keras_bigmodel.layers.grouped_attention import clone_initializer
 
 Tensor = Any
 
 
 @keras.saving.register_keras_serializable(package="keras_bigmodel")
 class FeedForward(keras.layers.Layer):
-    """Widens each position, applies a nonlinearity, and narrows it again.
+    """Widens each position, bends it and narrows it again.
 
-    Computes, with a for the activation,
-
-        a(x W_up) W_down,    gated:  (a(x W_gate) * (x W_up)) W_down
+    Plain, with two Dense layers: `down(f(up(x)))`; gated, with three:
+    `down(f(gate(x)) * up(x))`. The output is as wide as the input.
 
     Args:
-        intermediate_dim: Width in between.
-        activation: "gelu" (exact), "gelu_tanh", "relu", "relu_squared" or
-            "silu".
-        gated: Whether a second projection gates the first.
-        use_bias: Whether the projections add a bias.
-        dropout: Share dropped in between in training, 0 to 1.
-        kernel_initializer: Of the projections.
-
-    Call arguments:
-        x: The sequence.
-        training: Whether dropout is active.
+        intermediate_dim: the width between.
+        activation: f, one of `"gelu"` (exact), `"gelu_tanh"` (GPT-2's),
+            `"silu"`, `"relu"` and `"relu_squared"`.
+        gated: whether the activation gates a second projection. With `"silu"`
+            this is SwiGLU, with `"gelu"` GEGLU.
+        use_bias: whether the Dense layers have a bias.
+        dropout: share of the intermediate features dropped in training.
+        kernel_initializer: initializer of the kernels.
 
     Input shape:
-        (batch, ..., hidden_dim)
+        (..., hidden_dim)
 
     Output shape:
-        (batch, ..., hidden_dim)
+        (..., hidden_dim)
 
     Masking:
-        Passes the mask on.
+        Passed on unchanged.
 
     Raises:
-        ValueError: If `intermediate_dim` is not positive or the activation is
-            unknown.
+        ValueError: if `activation` is not known, or `intermediate_dim` is not
+            positive.
 
     Example:
-        >>> layer = kbm.layers.FeedForward(32, activation="silu", gated=True)
-        >>> layer(np.ones((2, 5, 8), "float32")).shape
-        TensorShape([2, 5, 8])
+    ```python
+    import keras
+    import keras_bigmodel as kbm
+
+    x = keras.Input((None, 64))
+    y = kbm.layers.FeedForward(172, activation="silu", gated=True)(x)
+    ```
 
     References:
-        Vaswani et al. 2017, "Attention Is All You Need", section 3.3; Shazeer
-        2020, "GLU Variants Improve Transformer", section 2 (gated).
+        - Vaswani et al. 2017, Attention Is All You Need, section 3.3,
+          https://arxiv.org/abs/1706.03762
+        - Shazeer 2020, GLU Variants Improve Transformer, section 2,
+          https://arxiv.org/abs/2002.05202
+        - So et al. 2021, Primer, section 4 (relu_squared),
+          https://arxiv.org/abs/2109.08668
     """
 
     def __init__(
@@ -65,61 +68,58 @@ class FeedForward(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if intermediate_dim is None or intermediate_dim < 1:
+        if intermediate_dim < 1:
             raise ValueError(
-                "`intermediate_dim` must be at least 1. "
+                "`intermediate_dim` must be positive. "
                 f"Received: intermediate_dim={intermediate_dim}"
             )
-        self.supports_masking = True
         self.intermediate_dim = intermediate_dim
         self.activation = activation
         self.gated = gated
         self.use_bias = use_bias
         self.dropout = dropout
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.supports_masking = True
         self._activate = activations.get(activation)
-        self._dropout = (
-            keras.layers.Dropout(dropout, dtype=self.dtype_policy)
-            if dropout
-            else None
-        )
+        self._dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Makes the projections."""
-        hidden_dim = input_shape[-1]
-        widened = (*input_shape[:-1], self.intermediate_dim)
-        self.up = self._projection("up", self.intermediate_dim, input_shape)
+        """Creates the projections for inputs of (..., hidden_dim)."""
+        wide = (*input_shape[:-1], self.intermediate_dim)
         if self.gated:
-            self.gate = self._projection(
-                "gate", self.intermediate_dim, input_shape
-            )
-        self.down = self._projection("down", hidden_dim, widened)
+            self.gate = self._dense("gate", self.intermediate_dim)
+            self.gate.build(input_shape)
+        self.up = self._dense("up", self.intermediate_dim)
+        self.up.build(input_shape)
+        self.down = self._dense("down", input_shape[-1])
+        self.down.build(wide)
 
-    def _projection(
-        self, name: str, units: int, input_shape: tuple[int | None, ...]
-    ) -> keras.layers.Layer:
-        layer = keras.layers.Dense(
+    def _dense(self, name: str, units: int) -> keras.layers.Dense:
+        return keras.layers.Dense(
             units,
             use_bias=self.use_bias,
-            kernel_initializer=clone_initializer(self.kernel_initializer),
+            # Each its own: an initializer used twice draws the same twice.
+            kernel_initializer=self.kernel_initializer.clone(),
             dtype=self.dtype_policy,
             name=name,
         )
-        layer.build(input_shape)
-        return layer
 
     def call(self, x: Tensor, training: bool | None = None) -> Tensor:
-        """Returns each position's own output."""
+        """Returns what the network makes of each position of `x`."""
         if self.gated:
-            hidden = self._activate(self.gate(x)) * self.up(x)
+            wide = self._activate(self.gate(x)) * self.up(x)
         else:
-            hidden = self._activate(self.up(x))
-        if self._dropout is not None:
-            hidden = self._dropout(hidden, training=training)
-        return self.down(hidden)
+            wide = self._activate(self.up(x))
+        return self.down(self._dropout(wide, training=training))
+
+    def compute_output_shape(
+        self, input_shape: tuple[int | None, ...]
+    ) -> tuple[int | None, ...]:
+        """Returns `input_shape`."""
+        return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
+        """Returns the arguments that rebuild the layer."""
         return {
             **super().get_config(),
             "intermediate_dim": self.intermediate_dim,
@@ -131,9 +131,3 @@ class FeedForward(keras.layers.Layer):
                 self.kernel_initializer
             ),
         }
-
-    def compute_output_shape(
-        self, input_shape: tuple[int | None, ...]
-    ) -> tuple[int | None, ...]:
-        """Returns the input's shape."""
-        return tuple(input_shape)

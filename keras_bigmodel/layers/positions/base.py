@@ -1,9 +1,13 @@
 """What every position encoding has in common."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_bigmodel.layers import decoding
+
+Tensor = Any
 
 
 @keras.saving.register_keras_serializable(package="keras_bigmodel")
@@ -50,29 +54,33 @@ class PositionEncoding(keras.layers.Layer):
     ```
     """
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True
 
-    def embed(self, x, positions):
+    def embed(self, x: Tensor, positions: Tensor) -> Tensor:
         """Returns the token embeddings `x`, told where each token stands."""
         return x
 
-    def rotate(self, query, key, positions):
+    def rotate(
+        self, query: Tensor, key: Tensor, positions: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Returns `query` and `key`, both (batch, sequence, heads, head_dim).
 
         Both stand at `positions`; their numbers of heads may differ.
         """
         return query, key
 
-    def bias(self, query_positions, key_positions):
+    def bias(
+        self, query_positions: Tensor, key_positions: Tensor
+    ) -> Tensor | None:
         """Returns what to add to the scores, float32, or None for nothing.
 
         The shape is (batch or 1, heads, query sequence, key sequence).
         """
         return None
 
-    def call(self, x, positions=None):
+    def call(self, x: Tensor, positions: Tensor | None = None) -> Tensor:
         """Applies `embed` at `positions`."""
         if positions is None:
             positions = decoding.current_positions(x)
@@ -85,6 +93,8 @@ class PositionEncoding(keras.layers.Layer):
                 )
         return self.embed(x, positions)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(
+        self, input_shape: tuple[int | None, ...]
+    ) -> tuple[int | None, ...]:
         """Returns `input_shape`: an encoding changes no shape."""
         return input_shape

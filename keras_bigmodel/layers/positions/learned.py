@@ -1,10 +1,14 @@
 """Learned position encoding."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
 from keras_bigmodel.layers.positions.base import PositionEncoding
+
+Tensor = Any
 
 
 @keras.saving.register_keras_serializable(package="keras_bigmodel")
@@ -59,11 +63,11 @@ class LearnedPositionEncoding(PositionEncoding):
 
     def __init__(
         self,
-        max_sequence_length,
-        embeddings_initializer=None,
-        offset=0,
-        **kwargs,
-    ):
+        max_sequence_length: int,
+        embeddings_initializer: Any = None,
+        offset: int = 0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if max_sequence_length < 1:
             raise ValueError(
@@ -77,7 +81,7 @@ class LearnedPositionEncoding(PositionEncoding):
         )
         self.offset = offset
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Creates the table for inputs of (batch, sequence, hidden_dim)."""
         self.embeddings = self.add_weight(
             name="embeddings",
@@ -85,13 +89,13 @@ class LearnedPositionEncoding(PositionEncoding):
             initializer=self.embeddings_initializer,
         )
 
-    def embed(self, x, positions):
+    def embed(self, x: Tensor, positions: Tensor) -> Tensor:
         """Returns `x` plus the vectors of `positions`."""
         self._check_positions(positions)
         rows = positions + self.offset if self.offset else positions
         return x + ops.take(self.embeddings, rows, axis=0)
 
-    def _check_positions(self, positions):
+    def _check_positions(self, positions: Tensor) -> None:
         last = self.max_sequence_length - 1
         length = positions.shape[1]
         if length is not None and length > self.max_sequence_length:
@@ -111,7 +115,7 @@ class LearnedPositionEncoding(PositionEncoding):
                 f"positions from {values.min()} to {values.max()}"
             )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the arguments that rebuild the layer."""
         return {
             **super().get_config(),

@@ -1,11 +1,15 @@
 """Rotary position encoding."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_bigmodel.layers import decoding
 from keras_bigmodel.layers.positions import rotary_scaling
 from keras_bigmodel.layers.positions.base import PositionEncoding
+
+Tensor = Any
 
 
 @keras.saving.register_keras_serializable(package="keras_bigmodel")
@@ -77,12 +81,12 @@ class RotaryPositionEncoding(PositionEncoding):
 
     def __init__(
         self,
-        base=10000.0,
-        rotary_dim=None,
-        interleaved=False,
-        scaling=None,
-        **kwargs,
-    ):
+        base: float = 10000.0,
+        rotary_dim: int | None = None,
+        interleaved: bool = False,
+        scaling: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if not base > 1:
             raise ValueError(f"`base` must be above 1. Received: base={base}")
@@ -97,7 +101,9 @@ class RotaryPositionEncoding(PositionEncoding):
         self.scaling = scaling and dict(scaling)
         self._scaling = rotary_scaling.resolve(scaling)
 
-    def rotate(self, query, key, positions):
+    def rotate(
+        self, query: Tensor, key: Tensor, positions: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Returns `query` and `key`, turned by the angles of `positions`."""
         head_dim = query.shape[-1]
         rotary_dim = self.rotary_dim or head_dim
@@ -110,7 +116,9 @@ class RotaryPositionEncoding(PositionEncoding):
         cosine, sine = self._tables(positions, rotary_dim, query.dtype)
         return self._turn(query, cosine, sine), self._turn(key, cosine, sine)
 
-    def _tables(self, positions, rotary_dim, dtype):
+    def _tables(
+        self, positions: Tensor, rotary_dim: int, dtype: Any
+    ) -> tuple[Tensor, Tensor]:
         """Returns cosines and signed sines, (batch or 1, T, 1, rotary_dim).
 
         The layers of a model that stand at the same positions share them. The
@@ -143,7 +151,7 @@ class RotaryPositionEncoding(PositionEncoding):
         _, cosine, sine = decoding.shared(key, compute)
         return cosine, sine
 
-    def _turn(self, x, cosine, sine):
+    def _turn(self, x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
         rotary_dim = cosine.shape[-1]
         if rotary_dim < x.shape[-1]:
             turned = self._turn(x[..., :rotary_dim], cosine, sine)
@@ -155,7 +163,7 @@ class RotaryPositionEncoding(PositionEncoding):
             partners = ops.roll(x, rotary_dim // 2, axis=-1)
         return x * cosine + partners * sine
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the arguments that rebuild the layer."""
         return {
             **super().get_config(),

@@ -8,12 +8,15 @@ of released models.
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 from keras import ops
 
+Tensor = Any
 
-def inverse_frequencies(base, rotary_dim):
+
+def inverse_frequencies(base: float, rotary_dim: int) -> np.ndarray:
     """Returns the unscaled frequencies, `base ** (-2 i / rotary_dim)`."""
     return base ** -(np.arange(0, rotary_dim, 2) / rotary_dim)
 
@@ -24,7 +27,9 @@ class NoScaling:
 
     magnitude = 1.0
 
-    def frequencies(self, base, rotary_dim, positions):
+    def frequencies(
+        self, base: float, rotary_dim: int, positions: Tensor
+    ) -> Any:
         """Returns (rotary_dim / 2,) frequencies."""
         return inverse_frequencies(base, rotary_dim)
 
@@ -37,7 +42,9 @@ class LinearScaling:
 
     magnitude = 1.0
 
-    def frequencies(self, base, rotary_dim, positions):
+    def frequencies(
+        self, base: float, rotary_dim: int, positions: Tensor
+    ) -> Any:
         """Returns (rotary_dim / 2,) frequencies."""
         return inverse_frequencies(base, rotary_dim) / self.factor
 
@@ -54,7 +61,9 @@ class DynamicScaling:
 
     magnitude = 1.0
 
-    def frequencies(self, base, rotary_dim, positions):
+    def frequencies(
+        self, base: float, rotary_dim: int, positions: Tensor
+    ) -> Any:
         """Returns (batch or 1, 1, rotary_dim / 2) frequencies, by row."""
         maximum = self.original_max_position_embeddings
         length = ops.max(positions, axis=-1, keepdims=True)[..., None] + 1
@@ -78,7 +87,9 @@ class Llama3Scaling:
 
     magnitude = 1.0
 
-    def frequencies(self, base, rotary_dim, positions):
+    def frequencies(
+        self, base: float, rotary_dim: int, positions: Tensor
+    ) -> Any:
         """Returns (rotary_dim / 2,) frequencies."""
         plain = inverse_frequencies(base, rotary_dim)
         turns = self.original_max_position_embeddings * plain / (2 * math.pi)
@@ -103,7 +114,7 @@ class YarnScaling:
     truncate: bool = True
 
     @property
-    def magnitude(self):
+    def magnitude(self) -> float:
         """What sines and cosines are multiplied by."""
         if self.attention_factor is not None:
             return self.attention_factor
@@ -111,12 +122,14 @@ class YarnScaling:
             return self._scale(self.mscale) / self._scale(self.mscale_all_dim)
         return self._scale(1.0)
 
-    def _scale(self, weight):
+    def _scale(self, weight: float) -> float:
         return (
             0.1 * weight * math.log(self.factor) + 1 if self.factor > 1 else 1
         )
 
-    def frequencies(self, base, rotary_dim, positions):
+    def frequencies(
+        self, base: float, rotary_dim: int, positions: Tensor
+    ) -> Any:
         """Returns (rotary_dim / 2,) frequencies."""
         plain = inverse_frequencies(base, rotary_dim)
         maximum = self.original_max_position_embeddings
@@ -144,7 +157,7 @@ SCALINGS = {
 }
 
 
-def resolve(scaling):
+def resolve(scaling: dict[str, Any] | None) -> Any:
     """Returns the part which the dict `scaling` describes.
 
     Raises:

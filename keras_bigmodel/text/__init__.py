@@ -2,6 +2,20 @@
 
 from keras_bigmodel.text.base import Tokenizer
 from keras_bigmodel.text.byte import ByteTokenizer
-from keras_bigmodel.text.datasets import language_model_dataset
+from keras_bigmodel.text.byte_pair import BytePairTokenizer
+from keras_bigmodel.text.datasets import (
+    classification_dataset,
+    language_model_dataset,
+    masked_lm_dataset,
+    seq2seq_dataset,
+)
 
-__all__ = ["ByteTokenizer", "Tokenizer", "language_model_dataset"]
+__all__ = [
+    "BytePairTokenizer",
+    "ByteTokenizer",
+    "Tokenizer",
+    "classification_dataset",
+    "language_model_dataset",
+    "masked_lm_dataset",
+    "seq2seq_dataset",
+]

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
+# A key's hash is the upper half of its product with an odd factor.
+_SHIFT = 32
+_MASK = 2**32 - 1
+
+
 class GraphArray:
     """An array that becomes one TensorFlow constant, shared by all graphs.
 
@@ -42,8 +47,11 @@ class GraphArray:
 class IntegerTable:
     """Map integers to integers inside a graph.
 
+    Every key has two places where it can lie (cuckoo hashing), so that a
+    lookup is a few gathers, however large the table.
+
     Args:
-        keys: distinct integers.
+        keys: distinct integers, none negative.
         values: int32 values, one for each key.
         default: the value of every other key.
     """
@@ -51,19 +59,32 @@ class IntegerTable:
     def __init__(self, keys: np.ndarray, values: np.ndarray, default: int = -1):
         keys = np.asarray(keys, np.int64).reshape(-1)
         values = np.asarray(values, np.int32).reshape(-1)
-        order = np.argsort(keys)
-        # The last key is larger than any, so that a search ends inside.
-        largest = np.array([np.iinfo(np.int64).max])
-        self._keys = GraphArray(np.concatenate([keys[order], largest]))
-        self._values = GraphArray(np.append(values[order], np.int32(default)))
+        self._size = 2 * len(keys) + len(keys) // 2 + 2
+        self._factors, slots = _cuckoo(keys, self._size)
+        slot_keys = np.full(self._size, -1, np.int64)
+        slot_values = np.full(self._size, default, np.int32)
+        slot_keys[slots] = keys
+        slot_values[slots] = values
+        self._keys = GraphArray(slot_keys)
+        self._values = GraphArray(slot_values)
         self._default = default
 
     def __call__(self, keys: tf.Tensor) -> tf.Tensor:
-        """Return the int32 values of a vector of int64 keys."""
+        """Return the int32 values of a tensor of int64 keys."""
         import tensorflow as tf
 
         known = self._keys.tensor()
-        places = tf.searchsorted(known, keys)
+        first, second = (
+            tf.bitwise.right_shift(
+                tf.bitwise.bitwise_and(
+                    tf.bitwise.right_shift(keys * factor, _SHIFT), _MASK
+                )
+                * self._size,
+                _SHIFT,
+            )
+            for factor in self._factors
+        )
+        places = tf.where(tf.gather(known, first) == keys, first, second)
         values = tf.gather(self._values.tensor(), places)
         return tf.where(tf.gather(known, places) == keys, values, self._default)
 
@@ -109,3 +130,36 @@ def _fingerprints(strings: tf.Tensor) -> tf.Tensor:
     import tensorflow as tf
 
     return tf.strings.to_hash_bucket_fast(strings, 2**63 - 1)
+
+
+def _cuckoo(keys: np.ndarray, size: int) -> tuple[tuple[int, int], np.ndarray]:
+    """Return two factors and the slot of each key, all slots distinct."""
+    for seed in range(64):
+        random = np.random.default_rng(seed)
+        factors = random.integers(2**61, 2**62, 2) * 2 + 1
+        hashes = (keys[:, None] * factors) >> _SHIFT & _MASK
+        choices = hashes * size >> _SHIFT
+        slots = _place(choices, size)
+        if slots is not None:
+            return (int(factors[0]), int(factors[1])), slots
+    raise ValueError(
+        f"The keys must be distinct. Received: {len(keys)} keys, of which "
+        f"{len(np.unique(keys))} differ"
+    )
+
+
+def _place(choices: np.ndarray, size: int) -> np.ndarray | None:
+    """Let keys push each other to their other slot until all have one."""
+    owner = np.full(size, -1)
+    side = np.zeros(len(choices), np.int64)
+    homeless = np.arange(len(choices))
+    for _ in range(500):
+        if not len(homeless):
+            return choices[np.arange(len(choices)), side]
+        slots = choices[homeless, side[homeless]]
+        pushed = np.unique(owner[slots])
+        owner[slots] = homeless
+        lost = homeless[owner[slots] != homeless]
+        homeless = np.concatenate([lost, pushed[pushed >= 0]])
+        side[homeless] ^= 1
+    return None

@@ -12,6 +12,10 @@ from keras_bigmodel.text.datasets.pipeline import (
     EncodedSource,
     batched,
     check_at_least,
+    cut,
+    documents,
+    encode_texts,
+    one_token,
     shuffled,
     to_dataset,
 )
@@ -19,8 +23,6 @@ from keras_bigmodel.text.sources import Source
 
 if TYPE_CHECKING:
     import tensorflow as tf
-
-Pieces = Iterable[tuple[np.ndarray, bool]]
 
 
 def language_model_dataset(
@@ -114,27 +116,26 @@ def language_model_dataset(
         )
     source = EncodedSource(
         Source(texts, {field: str}),
-        lambda records: _encode_texts(tokenizer, records),
+        lambda records: encode_texts(tokenizer, records),
     )
     pad_id = tokenizer.pad_id or 0
 
     def rows(rng: np.random.Generator | None) -> Iterator[Any]:
+        pieces = source.read(rng)
         if packed:
+            ends = tokenizer.start_id, tokenizer.end_id
             chunks = (
                 chunk
-                for document in _documents(
-                    source.read(rng), tokenizer.start_id, tokenizer.end_id
-                )
-                for chunk, _ in _cut(document, sequence_length, 0)
+                for document in documents(pieces, *ends)
+                # Neighbours share a token: a label here, an input there.
+                for chunk in cut(document, sequence_length + 1, 1)
             )
             return pack(chunks, sequence_length, pad_id)
         return _windows(
-            _cut(
-                _stream(source.read(rng), tokenizer), sequence_length, overlap
-            ),
+            cut(_stream(pieces, tokenizer), sequence_length + 1, overlap + 1),
             sequence_length,
+            overlap,
             pad_id,
-            drop_remainder,
             with_weights,
         )
 
@@ -161,81 +162,29 @@ def language_model_dataset(
     )
 
 
-def _encode_texts(tokenizer: Any, records: list[tuple]) -> list[np.ndarray]:
-    texts = [text for (text,) in records]
-    return [np.asarray(ids, np.int32) for ids in tokenizer.encode(texts, False)]
-
-
-def _stream(pieces: Pieces, tokenizer: Any) -> Iterator[np.ndarray]:
+def _stream(pieces: Any, tokenizer: Any) -> Iterator[np.ndarray]:
     """Yields the tokens of all documents, one document behind the other."""
     start, end = tokenizer.start_id, tokenizer.end_id
     if start == end:
         # One token that serves as both stands once between two documents.
-        yield _token(start)
+        yield one_token(start)
         start = None
-    for document in _documents(pieces, start, end):
+    for document in documents(pieces, start, end):
         yield from document
 
 
-def _documents(
-    pieces: Pieces, start: int | None, end: int | None
-) -> Iterator[Iterator[np.ndarray]]:
-    """Yields each document that is not empty, as arrays of its tokens."""
-    pieces = iter(pieces)
-    for tokens, last in pieces:
-        if len(tokens) or not last:
-            yield _document(tokens, last, pieces, start, end)
-
-
-def _document(
-    tokens: np.ndarray,
-    last: bool,
-    pieces: Iterator[tuple[np.ndarray, bool]],
-    start: int | None,
-    end: int | None,
-) -> Iterator[np.ndarray]:
-    yield _token(start)
-    yield tokens
-    while not last:
-        tokens, last = next(pieces)
-        yield tokens
-    yield _token(end)
-
-
-def _token(token_id: int | None) -> np.ndarray:
-    return np.array([] if token_id is None else [token_id], np.int32)
-
-
-def _cut(
-    arrays: Iterable[np.ndarray], length: int, overlap: int
-) -> Iterator[tuple[np.ndarray, int]]:
-    """Cuts tokens into chunks of `length` predictions.
-
-    Yields each chunk of up to `length + 1` tokens, and how many of its
-    predictions were made in the chunk before.
-    """
-    held, context = np.empty(0, np.int32), 0
-    for tokens in arrays:
-        held, start = np.concatenate([held, tokens]), 0
-        while len(held) - start > length:
-            # A copy, so that a buffer of chunks holds nothing else alive.
-            yield held[start : start + length + 1].copy(), context
-            start, context = start + length - overlap, overlap
-        held = held[start:]
-    if len(held) > context + 1:
-        yield held.copy(), context
-
-
 def _windows(
-    chunks: Iterable[tuple[np.ndarray, int]],
+    chunks: Iterable[np.ndarray],
     length: int,
+    overlap: int,
     pad_id: int,
-    drop_remainder: bool,
     with_weights: bool,
 ) -> Iterator[tuple[np.ndarray, ...]]:
-    for chunk, context in chunks:
+    """Yields inputs, labels and weights of chunks of `length + 1` tokens."""
+    context = 0
+    for chunk in chunks:
         missing = length + 1 - len(chunk)
-        if missing and drop_remainder:
+        if missing and not with_weights:
             return
         weights = np.zeros(length, np.float32)
         weights[context : len(chunk) - 1] = 1
@@ -243,6 +192,7 @@ def _windows(
             chunk = np.pad(chunk, (0, missing), constant_values=pad_id)
         window = chunk[:-1], chunk[1:]
         yield (*window, weights) if with_weights else window
+        context = overlap
 
 
 def _check_long_enough(

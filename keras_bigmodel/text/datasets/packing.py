@@ -19,7 +19,8 @@ def pack(
     row where it leaves the least room; where there is none, into a new one.
 
     Args:
-        chunks: Arrays of 2 to `length + 1` token ids.
+        chunks: Arrays of at most `length + 1` token ids; one token alone
+            predicts nothing and is left out.
         length: Positions in a row.
         pad_id: What fills the rest of a row, with segment 0 and weight 0.
 
@@ -30,6 +31,8 @@ def pack(
     rooms: list[int] = []
     for chunk in chunks:
         needed = len(chunk) - 1
+        if not needed:
+            continue
         fitting = [room for room in rooms if room >= needed]
         if fitting:
             index = rooms.index(min(fitting))

@@ -31,6 +31,14 @@ def check_at_least(least: int, **numbers: int) -> None:
             )
 
 
+def encode_texts(tokenizer: Any, records: list[tuple]) -> list[np.ndarray]:
+    """Returns the token ids of records of one text each."""
+    rows = tokenizer.encode(
+        [text for (text,) in records], add_special_tokens=False
+    )
+    return [np.asarray(row, np.int32) for row in rows]
+
+
 def encode_records(
     records: Iterable[tuple[tuple, bool]],
     encode: Callable[[list[tuple]], list[Any]],
@@ -74,6 +82,64 @@ class EncodedSource:
         if self.in_memory:
             return iter(self._kept)
         return encode_records(self.source.read(rng), self.encode)
+
+
+def documents(
+    pieces: Iterable[tuple[np.ndarray, bool]],
+    start: int | None = None,
+    end: int | None = None,
+) -> Iterator[Iterator[np.ndarray]]:
+    """Yields each document that is not empty, as arrays of its tokens.
+
+    Args:
+        pieces: Tokens, and whether their document ends there.
+        start: What stands before each document, None for nothing.
+        end: What stands behind each document, None for nothing.
+    """
+    pieces = iter(pieces)
+    for tokens, last in pieces:
+        if len(tokens) or not last:
+            yield _document(tokens, last, pieces, start, end)
+
+
+def _document(
+    tokens: np.ndarray,
+    last: bool,
+    pieces: Iterator[tuple[np.ndarray, bool]],
+    start: int | None,
+    end: int | None,
+) -> Iterator[np.ndarray]:
+    yield one_token(start)
+    yield tokens
+    while not last:
+        tokens, last = next(pieces)
+        yield tokens
+    yield one_token(end)
+
+
+def one_token(token_id: int | None) -> np.ndarray:
+    """Returns the token as an array, which is empty for None."""
+    return np.array([] if token_id is None else [token_id], np.int32)
+
+
+def cut(
+    arrays: Iterable[np.ndarray], size: int, overlap: int = 0
+) -> Iterator[np.ndarray]:
+    """Cuts tokens into chunks of `size`; the last one may be shorter.
+
+    Every chunk but the first begins with the last `overlap` tokens of the one
+    before.
+    """
+    held, known = np.empty(0, np.int32), 0
+    for tokens in arrays:
+        held, start = np.concatenate([held, tokens]), 0
+        while len(held) - start >= size:
+            # A copy, so that a buffer of chunks holds nothing else alive.
+            yield held[start : start + size].copy()
+            start, known = start + size - overlap, overlap
+        held = held[start:]
+    if len(held) > known:
+        yield held.copy()
 
 
 def shuffled(

@@ -9,26 +9,38 @@ from keras_bigmodel.layers.decoder_block import DecoderBlock
 from keras_bigmodel.layers.decoding import DecodingScope
 from keras_bigmodel.layers.encoder_block import EncoderBlock
 from keras_bigmodel.layers.feed_forward import FeedForward
+from keras_bigmodel.layers.positions.alibi import ALiBiPositionEncoding
 from keras_bigmodel.layers.positions.base import PositionEncoding
 from keras_bigmodel.layers.positions.learned import LearnedPositionEncoding
+from keras_bigmodel.layers.positions.relative import RelativePositionEncoding
 from keras_bigmodel.layers.positions.rotary import RotaryPositionEncoding
+from keras_bigmodel.layers.positions.shared_bias import SharedPositionBias
+from keras_bigmodel.layers.positions.sinusoidal import (
+    SinusoidalPositionEncoding,
+)
 from keras_bigmodel.layers.recorder import AttentionRecorder
 from keras_bigmodel.layers.recurrent import GRU
 from keras_bigmodel.layers.recurrent import LSTM
+from keras_bigmodel.layers.segment_positions import SegmentPositions
 from keras_bigmodel.layers.token_embedding import TokenEmbedding
 
 __all__ = [
-    "GRU",
-    "LSTM",
+    "ALiBiPositionEncoding",
     "AttentionRecorder",
     "CrossAttention",
     "DecoderBlock",
     "DecodingScope",
     "EncoderBlock",
     "FeedForward",
+    "GRU",
+    "LSTM",
     "LearnedPositionEncoding",
     "PositionEncoding",
+    "RelativePositionEncoding",
     "RotaryPositionEncoding",
+    "SegmentPositions",
     "SelfAttention",
+    "SharedPositionBias",
+    "SinusoidalPositionEncoding",
     "TokenEmbedding",
 ]

@@ -255,11 +255,11 @@ class SelfAttention(GroupedAttention):
             ),
         }
 
-    def compute_output_shape(
-        self, input_shape: tuple[int | None, ...], **unused: Any
-    ) -> tuple[int | None, ...]:
-        """Returns the input's shape."""
-        return tuple(input_shape)
+    def compute_output_spec(
+        self, x: Tensor, *unused: Any, **unused_too: Any
+    ) -> keras.KerasTensor:
+        """Returns x's shape in the compute dtype."""
+        return keras.KerasTensor(x.shape, dtype=self.compute_dtype)
 
 
 @keras.saving.register_keras_serializable(package="keras_bigmodel")
@@ -375,11 +375,11 @@ class CrossAttention(GroupedAttention):
             key_value_cache.heads_first(value),
         )
 
-    def compute_output_shape(
-        self, x_shape: tuple[int | None, ...], *unused: Any, **unused_too: Any
-    ) -> tuple[int | None, ...]:
-        """Returns x's shape."""
-        return tuple(x_shape)
+    def compute_output_spec(
+        self, x: Tensor, *unused: Any, **unused_too: Any
+    ) -> keras.KerasTensor:
+        """Returns x's shape in the compute dtype."""
+        return keras.KerasTensor(x.shape, dtype=self.compute_dtype)
 
 
 def _check_rank(x: Tensor, name: str, rank: int) -> None:

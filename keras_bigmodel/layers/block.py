@@ -152,11 +152,11 @@ class TransformerBlock(keras.layers.Layer):
             "drop_path": self.drop_path,
         }
 
-    def compute_output_shape(
-        self, x_shape: tuple[int | None, ...], *unused: Any, **unused_too: Any
-    ) -> tuple[int | None, ...]:
-        """Returns x's shape."""
-        return tuple(x_shape)
+    def compute_output_spec(
+        self, x: Tensor, *unused: Any, **unused_too: Any
+    ) -> keras.KerasTensor:
+        """Returns x's shape in the compute dtype."""
+        return keras.KerasTensor(x.shape, dtype=self.compute_dtype)
 
 
 def new_normalization(

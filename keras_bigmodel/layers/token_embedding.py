@@ -28,6 +28,8 @@ class TokenEmbedding(keras.layers.Layer):
         scale: Factor of the vectors; True: sqrt(hidden_dim), as in the
             Transformer's paper.
         logit_soft_cap: c in c tanh(logits / c) on the way back; None: no cap.
+        max_sequence_length: The longest sequence the model is meant for; None:
+            any. Generation reads it.
         embeddings_initializer: Of the table; default: normal with standard
             deviation 0.02.
 
@@ -50,8 +52,8 @@ class TokenEmbedding(keras.layers.Layer):
         The cap's tanh is float32.
 
     Raises:
-        ValueError: If `pad_id` is not in the vocabulary, or floating point
-            numbers come as ids.
+        ValueError: If `pad_id` is not in the vocabulary, floating point
+            numbers come as ids, or more than `max_sequence_length` of them.
 
     Example:
         >>> embedding = kbm.layers.TokenEmbedding(100, 8)
@@ -73,6 +75,7 @@ class TokenEmbedding(keras.layers.Layer):
         mask_zero: bool = False,
         scale: float | bool = False,
         logit_soft_cap: float | None = None,
+        max_sequence_length: int | None = None,
         embeddings_initializer: Any = None,
         **kwargs: Any,
     ) -> None:
@@ -102,6 +105,7 @@ class TokenEmbedding(keras.layers.Layer):
         self.pad_id = pad_id
         self.scale = scale
         self.logit_soft_cap = logit_soft_cap
+        self.max_sequence_length = max_sequence_length
         self.embeddings_initializer = keras.initializers.get(
             embeddings_initializer or keras.initializers.RandomNormal(0.0, 0.02)
         )
@@ -133,6 +137,13 @@ class TokenEmbedding(keras.layers.Layer):
                 "Token ids must be integers; make the model's input with "
                 '`dtype="int32"`. Hidden states need `reverse=True`. '
                 f"Received: x.dtype={token_ids.dtype}"
+            )
+        length, limit = token_ids.shape[1], self.max_sequence_length
+        if limit is not None and length is not None and length > limit:
+            raise ValueError(
+                f"A sequence of {length} tokens is longer than the model's "
+                "context. Shorten it, or build the model with a larger "
+                f"`max_sequence_length`. Received: max_sequence_length={limit}"
             )
         scope = DecodingScope.current()
         if scope is not None and self.pad_id is not None:
@@ -167,18 +178,20 @@ class TokenEmbedding(keras.layers.Layer):
             "pad_id": self.pad_id,
             "scale": self.scale,
             "logit_soft_cap": self.logit_soft_cap,
+            "max_sequence_length": self.max_sequence_length,
             "embeddings_initializer": keras.initializers.serialize(
                 self.embeddings_initializer
             ),
         }
 
-    def compute_output_shape(
-        self, input_shape: tuple[int | None, ...], reverse: bool = False
-    ) -> tuple[int | None, ...]:
-        """Returns the input's shape with the other last axis."""
+    def compute_output_spec(
+        self, x: Tensor, reverse: bool = False
+    ) -> keras.KerasTensor:
+        """Returns x's shape with the other last axis."""
+        shape = (*x.shape, self.hidden_dim)
         if reverse:
-            return (*input_shape[:-1], self.vocabulary_size)
-        return (*input_shape, self.hidden_dim)
+            shape = (*x.shape[:-1], self.vocabulary_size)
+        return keras.KerasTensor(shape, dtype=self.compute_dtype)
 
 
 def soft_cap(logits: Tensor, cap: float | None) -> Tensor:

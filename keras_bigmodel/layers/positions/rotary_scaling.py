@@ -87,6 +87,14 @@ class Llama3Scaling:
 
     magnitude = 1.0
 
+    def __post_init__(self) -> None:
+        if self.low_freq_factor >= self.high_freq_factor:
+            raise ValueError(
+                "`low_freq_factor` must be below `high_freq_factor`. Received: "
+                f"low_freq_factor={self.low_freq_factor}, "
+                f"high_freq_factor={self.high_freq_factor}"
+            )
+
     def frequencies(
         self, base: float, rotary_dim: int, positions: Tensor
     ) -> Any:

@@ -95,15 +95,24 @@ class LearnedPositionEncoding(PositionEncoding):
         rows = positions + self.offset if self.offset else positions
         return x + ops.take(self.embeddings, rows, axis=0)
 
-    def _check_positions(self, positions: Tensor) -> None:
-        last = self.max_sequence_length - 1
-        length = positions.shape[1]
+    def compute_output_shape(
+        self, input_shape: tuple[int | None, ...]
+    ) -> tuple[int | None, ...]:
+        """Returns `input_shape`, if there are positions for it."""
+        self._check_length(input_shape[1])
+        return input_shape
+
+    def _check_length(self, length: int | None) -> None:
         if length is not None and length > self.max_sequence_length:
             raise ValueError(
                 f"A sequence of {length} tokens has positions past the last "
                 "one of the table. Received: max_sequence_length="
                 f"{self.max_sequence_length}, sequence={length}"
             )
+
+    def _check_positions(self, positions: Tensor) -> None:
+        self._check_length(positions.shape[1])
+        last = self.max_sequence_length - 1
         try:
             values = np.asarray(positions)
         except (NotImplementedError, TypeError, ValueError):

@@ -20,7 +20,7 @@ class RelativePositionEncoding(PositionEncoding):
 
     Of the buckets, half are for one distance each, from 0 up; the others widen
     geometrically up to `max_distance`, and the last takes all that is farther.
-    Layers that are given the same encoding share its table, as T5's do.
+    T5 has one table for all its layers: `SharedPositionBias` shares it.
 
     Args:
         num_heads: the number of heads of the attention layer.
@@ -52,11 +52,7 @@ class RelativePositionEncoding(PositionEncoding):
 
     x = keras.Input((None, 64))
     relative = kbm.layers.RelativePositionEncoding(num_heads=4)
-    for _ in range(2):
-        attention = kbm.layers.SelfAttention(
-            num_heads=4, position_encoding=relative
-        )
-        x = x + attention(x)
+    y = kbm.layers.SelfAttention(num_heads=4, position_encoding=relative)(x)
     ```
 
     References:

@@ -3,6 +3,7 @@
 from keras_bigmodel.text.base import Tokenizer
 from keras_bigmodel.text.byte import ByteTokenizer
 from keras_bigmodel.text.byte_pair import BytePairTokenizer
+from keras_bigmodel.text.character import CharacterTokenizer
 from keras_bigmodel.text.datasets import (
     classification_dataset,
     language_model_dataset,
@@ -13,6 +14,7 @@ from keras_bigmodel.text.datasets import (
 __all__ = [
     "BytePairTokenizer",
     "ByteTokenizer",
+    "CharacterTokenizer",
     "Tokenizer",
     "classification_dataset",
     "language_model_dataset",

@@ -36,6 +36,8 @@ class ByteLevel:
             UTF-8 has no token.
     """
 
+    drops_first_blank = False
+
     def __init__(self, spec: dict[str, Any]):
         steps = components(
             spec["pre_tokenizer"], "pre_tokenizer", "pretokenizers"
@@ -56,18 +58,18 @@ class ByteLevel:
         if self.adds_blank and len(steps) > 1:
             # The blank would be put before every word of the pattern.
             raise unsupported("pre_tokenizer", spec["pre_tokenizer"])
-        for step in components(spec["decoder"], "decoder", "decoders"):
-            if step["type"] != "ByteLevel":
-                raise unsupported("decoder", step)
+        decoders = components(spec["decoder"], "decoder", "decoders")
+        if [step["type"] for step in decoders] != ["ByteLevel"]:
+            raise unsupported("decoder", spec["decoder"])
         vocabulary = spec["model"]["vocab"]
-        self._first = [vocabulary.get(c, -1) for c in byte_characters()]
-        for byte, token_id in enumerate(self._first):
+        first_ids = [vocabulary.get(c, -1) for c in byte_characters()]
+        for byte, token_id in enumerate(first_ids):
             if token_id < 0 and _in_utf8(byte):
                 raise ValueError(
                     "A byte-level vocabulary needs a token for every byte. "
                     f"Received: byte {byte:#x} without a token"
                 )
-        self._first_ids = GraphArray(np.array(self._first, np.int32))
+        self._first_ids = GraphArray(np.array(first_ids, np.int32))
 
     def words(self, texts: tf.Tensor, is_first: tf.Tensor) -> tf.RaggedTensor:
         """Return the words (segments, words) of text."""
@@ -91,7 +93,7 @@ class ByteLevel:
         ids = tf.gather(self._first_ids.tensor(), raw_bytes(words))
         return ids, tf.cast(tf.strings.length(words), tf.int64)
 
-    def content(self, token: str) -> bytes:
+    def content(self, token: str, first: bool = False) -> bytes:
         """Return the bytes a token stands for."""
         codes = _BYTES_OF
         if all(character in codes for character in token):

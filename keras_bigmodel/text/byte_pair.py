@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from keras_bigmodel.text.base import checked_texts
+from keras_bigmodel.text.bpe_model import check_model, merge_ids, pairs_of
 from keras_bigmodel.text.byte_level import ByteLevel
 from keras_bigmodel.text.files import TokenizerFolder
 from keras_bigmodel.text.library import LibraryTokenizer, library_tokenizer
 from keras_bigmodel.text.lookup import GraphArray, StringTable
 from keras_bigmodel.text.merging import PairMerger
+from keras_bigmodel.text.normalizing import normalizer_steps
+from keras_bigmodel.text.sentence_piece import (
+    SentencePiece,
+    train_sentence_piece,
+)
 from keras_bigmodel.text.splitting import GPT2, LLAMA3, QWEN2
-from keras_bigmodel.text.tokenizer_json import unsupported
+from keras_bigmodel.text.tokenizer_json import components
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -73,7 +79,7 @@ class BytePairTokenizer(LibraryTokenizer):
         end_token: str | None = "<|endoftext|>",
         special_tokens: Sequence[str] = (),
     ) -> BytePairTokenizer:
-        """Return a byte-level tokenizer learned from texts.
+        """Return a tokenizer learned from texts.
 
         Special tokens get the first ids, in the order pad, start, end, then
         the others.
@@ -82,7 +88,10 @@ class BytePairTokenizer(LibraryTokenizer):
             texts: what to learn from.
             vocabulary_size: the number of ids, the 256 bytes and the special
                 tokens included. Little text may give fewer.
-            pattern: how text is cut into words: "gpt2", "llama3" or "qwen2".
+            pattern: how text is cut into words: "gpt2", "llama3" or "qwen2";
+                or "sentencepiece", as Llama 2, Mistral and Gemma do it: the
+                first symbols are characters, and bytes stand for those that
+                are not in the vocabulary.
             pad_token: the token that fills short rows, or None.
             start_token: the token that starts a text, or None.
             end_token: the token that ends a text, or None.
@@ -92,10 +101,10 @@ class BytePairTokenizer(LibraryTokenizer):
             ValueError: there is no text, the vocabulary is too small or the
                 pattern unknown.
         """
-        if pattern not in PATTERN_NAMES:
+        names = [*PATTERN_NAMES, "sentencepiece"]
+        if pattern not in names:
             raise ValueError(
-                f"The pattern is one of {sorted(PATTERN_NAMES)}. "
-                f"Received: pattern={pattern!r}"
+                f"The pattern is one of {names}. Received: pattern={pattern!r}"
             )
         roles = {
             "pad_token": pad_token,
@@ -109,22 +118,30 @@ class BytePairTokenizer(LibraryTokenizer):
                 f"The 256 bytes and {len(special)} special tokens need a "
                 f"larger vocabulary. Received: {vocabulary_size=}"
             )
-        library = _byte_level_library(models.BPE(), PATTERN_NAMES[pattern])
+        texts = checked_texts(texts)
+        if pattern == "sentencepiece":
+            return cls(
+                train_sentence_piece(texts, vocabulary_size, special), roles
+            )
+        library = _byte_level_library(PATTERN_NAMES[pattern])
         trainer = trainers.BpeTrainer(
             vocab_size=vocabulary_size,
             special_tokens=special,
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
             show_progress=False,
         )
-        library.train_from_iterator(checked_texts(texts), trainer)
+        library.train_from_iterator(texts, trainer)
         return cls(library, roles)
 
     def _check(self) -> None:
         model = self.spec["model"]
         check_model(model)
-        self._scheme = ByteLevel(self.spec)
-        if self.spec["normalizer"] is not None:
-            raise unsupported("normalizer", self.spec["normalizer"])
+        self._steps = normalizer_steps(self.spec["normalizer"])
+        decoders = components(self.spec["decoder"], "decoder", "decoders")
+        is_byte_level = any(step["type"] == "ByteLevel" for step in decoders)
+        self._scheme = (ByteLevel if is_byte_level else SentencePiece)(
+            self.spec
+        )
         vocabulary = model["vocab"]
         ids = sorted((i, token) for token, i in vocabulary.items())
         lengths = np.zeros(ids[-1][0] + 1, np.int64)
@@ -139,12 +156,17 @@ class BytePairTokenizer(LibraryTokenizer):
             )
         added = self.spec["added_tokens"]
         tokens = {**vocabulary, **{t["content"]: t["id"] for t in added}}
+        tokens = sorted(tokens, key=tokens.get)
+        # A second half for the tokens that begin a text.
         self._contents = GraphArray(
-            [
-                self._scheme.content(token)
-                for token in sorted(tokens, key=tokens.get)
-            ]
+            [self._scheme.content(token) for token in tokens]
+            + [self._scheme.content(token, first=True) for token in tokens]
         )
+
+    def _normalize_in_graph(self, texts: tf.Tensor) -> tf.Tensor:
+        for step in self._steps:
+            texts = step(texts)
+        return texts
 
     def _ids_of_texts(
         self, texts: tf.Tensor, is_first: tf.Tensor
@@ -176,7 +198,14 @@ class BytePairTokenizer(LibraryTokenizer):
     def _decode_in_graph(self, token_ids: tf.RaggedTensor) -> tf.Tensor:
         import tensorflow as tf
 
-        contents = tf.gather(self._contents.tensor(), token_ids.flat_values)
+        # A wrong id must not be read as one of the second half.
+        ids = tf.gather(tf.range(self.vocabulary_size), token_ids.flat_values)
+        if self._scheme.drops_first_blank:
+            places = tf.range(tf.size(ids, tf.int64))
+            starts = tf.gather(token_ids.row_starts(), token_ids.value_rowids())
+            is_first = tf.cast(places == starts, tf.int32)
+            ids += is_first * self.vocabulary_size
+        contents = tf.gather(self._contents.tensor(), ids)
         return self._scheme.join(token_ids.with_flat_values(contents))
 
     @classmethod
@@ -191,7 +220,7 @@ class BytePairTokenizer(LibraryTokenizer):
             "vocab": folder.json("vocab.json"),
             "merges": merges,
         }
-        library = _byte_level_library(models.BPE(), GPT2)
+        library = _byte_level_library(GPT2)
         spec = {**json.loads(library.to_str()), "model": model}
         if "<|endoftext|>" in model["vocab"]:
             spec["added_tokens"] = [
@@ -217,87 +246,8 @@ class BytePairTokenizer(LibraryTokenizer):
         }
 
 
-def check_model(model: dict[str, Any]) -> None:
-    """Check the options of a BPE model, and that merges name tokens.
-
-    Raises:
-        ValueError: an option is unknown or not supported, or a merge names
-            a missing token.
-    """
-    for name, value in model.items():
-        if name not in ("type", "vocab", "merges", *_PLAIN_OPTIONS):
-            raise unsupported(name, value)
-    for name in ("dropout", "continuing_subword_prefix", "end_of_word_suffix"):
-        # Dropout of 0 and empty text change nothing.
-        if model.get(name):
-            raise unsupported(name, model[name])
-    vocabulary = model["vocab"]
-    for pair in pairs_of(model):
-        for token in (*pair, "".join(pair)):
-            if token not in vocabulary:
-                raise ValueError(
-                    f"A merge names the token {token!r:.60}, which is not in "
-                    f"the vocabulary. Received: merge={pair!r:.120}"
-                )
-
-
-_PLAIN_OPTIONS = (
-    "dropout",
-    "unk_token",
-    "continuing_subword_prefix",
-    "end_of_word_suffix",
-    "fuse_unk",
-    "byte_fallback",
-    "ignore_merges",
-)
-
-
-def pairs_of(model: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return the merges as pairs, from either form the files have.
-
-    Raises:
-        ValueError: a merge is no pair of tokens.
-    """
-    merges = model.get("merges")
-    if not isinstance(merges, list):
-        raise unsupported("merges", merges)
-    pairs = []
-    for merge in merges:
-        pair = merge.split(" ") if isinstance(merge, str) else merge
-        if (
-            not isinstance(pair, (list, tuple))
-            or len(pair) != 2
-            or not all(isinstance(part, str) and part for part in pair)
-        ):
-            raise ValueError(
-                "A merge is a pair of tokens. "
-                f"Received: merge={str(merge)[:120]!r}"
-            )
-        pairs.append((pair[0], pair[1]))
-    return pairs
-
-
-def merge_ids(
-    model: dict[str, Any],
-) -> tuple[list[int], list[int], list[int]]:
-    """Return the ids that are merged and made, by rank.
-
-    A pair that stands twice counts where it stands last, as in the library.
-    """
-    vocabulary = model["vocab"]
-    ranks = {pair: rank for rank, pair in enumerate(pairs_of(model))}
-    pairs = sorted(ranks, key=ranks.get)
-    return (
-        [vocabulary[left] for left, _ in pairs],
-        [vocabulary[right] for _, right in pairs],
-        [vocabulary[left + right] for left, right in pairs],
-    )
-
-
-def _byte_level_library(
-    model: models.BPE, pattern: str
-) -> tokenizers.Tokenizer:
-    library = tokenizers.Tokenizer(model)
+def _byte_level_library(pattern: str) -> tokenizers.Tokenizer:
+    library = tokenizers.Tokenizer(models.BPE())
     if pattern == GPT2:
         library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     else:

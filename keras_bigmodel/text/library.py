@@ -6,7 +6,6 @@ import abc
 import json
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import tokenizers
 
 from keras_bigmodel.text.added_tokens import AddedTokens
@@ -221,11 +220,6 @@ def read_config(
             f"Received: chat_template={template!r:.100}"
         )
     return roles, template
-
-
-def byte_table(tokens: list[bytes]) -> np.ndarray:
-    """Return tokens as an array of bytes objects for a constant."""
-    return np.array(tokens, object)
 
 
 def _is_first(segments: tf.RaggedTensor) -> tf.Tensor:

@@ -21,7 +21,7 @@ def group_heads(x: Tensor, num_groups: int) -> Tensor:
     """Turns (B, T, H, D) into (B, K, G, T, D)."""
     batch, length, heads, dim = ops.shape(x)
     shape = (batch, length, num_groups, heads // num_groups, dim)
-    if length == 1:
+    if x.shape[1] == 1:
         return ops.reshape(x, (-1, *shape[2:4], 1, dim))
     return ops.transpose(ops.reshape(x, shape), (0, 2, 3, 1, 4))
 
@@ -30,7 +30,7 @@ def ungroup_heads(x: Tensor) -> Tensor:
     """Turns (B, K, G, T, D) into (B, T, H * D)."""
     batch, groups, shared, length, dim = ops.shape(x)
     width = groups * shared * dim
-    if length == 1:
+    if x.shape[3] == 1:
         return ops.reshape(x, (-1, 1, width))
     x = ops.transpose(x, (0, 3, 1, 2, 4))
     return ops.reshape(x, (batch, length, width))

@@ -20,8 +20,8 @@ Tensor = Any
 
 def heads_first(x: Tensor) -> Tensor:
     """Turns (B, T, K, D) into (B, K, T, D)."""
-    _, length, heads, dim = ops.shape(x)
-    if length == 1:
+    heads, dim = x.shape[2:]
+    if x.shape[1] == 1:
         return ops.reshape(x, (-1, heads, 1, dim))
     return ops.transpose(x, (0, 2, 1, 3))
 
@@ -46,18 +46,19 @@ def append(
     Returns:
         Keys and values, (B, K, S, D), and the visibility over them.
     """
-    batch, heads, length, dim = ops.shape(key)
+    batch, heads, _, dim = ops.shape(key)
     window, slots = visibility.window, scope.max_length
     if window is not None:
-        slots = min(window, slots)
-    rolls = window is not None and length != 1
+        both_known = isinstance(slots, int)
+        slots = min(window, slots) if both_known else ops.minimum(window, slots)
+    rolls = window is not None and key.shape[2] != 1
     seen = []
     for part, x in (("key", key), ("value", value)):
         old = scope.read(f"{name}/{part}", batch)
         kept = ops.cast(x, scope.cache_dtype or x.dtype)
         if old is None:
             old = ops.zeros((batch, heads, slots, dim), kept.dtype)
-        new = (_roll if rolls else _put)(scope, old, kept, slots)
+        new = (_roll if rolls else _put)(scope, old, kept, slots, window)
         scope.write(f"{name}/{part}", new)
         if scope.is_first_step:
             seen.append(x)
@@ -116,7 +117,7 @@ def _ring_positions(last, slots):
     return ops.where(positions < 0, NO_KEY, positions)
 
 
-def _put(scope, cache, x, slots):
+def _put(scope, cache, x, slots, window):
     """Writes each token of x, (B, K, T, D), into its slot."""
     batch, heads, length, dim = ops.shape(x)
 
@@ -132,11 +133,11 @@ def _put(scope, cache, x, slots):
         parts = [ops.broadcast_to(part, shape) for part in parts]
         return ops.reshape(ops.stack(parts, axis=-1), (-1, 3))
 
-    where = scope.shared(("slots", heads, slots), indices)
+    where = scope.shared(("slots", heads, window), indices)
     return ops.scatter_update(cache, where, ops.reshape(x, (-1, dim)))
 
 
-def _roll(scope, ring, x, slots):
+def _roll(scope, ring, x, slots, window):
     """Writes the last tokens of x, (B, K, T, D), into a ring of slots."""
     batch, heads, length, dim = ops.shape(x)
 
@@ -161,6 +162,6 @@ def _roll(scope, ring, x, slots):
         first = ops.reshape(first, (batch, heads, 1))
         return first + source[:, None, :]
 
-    where = scope.shared(("ring", heads, slots), rows)
+    where = scope.shared(("ring", heads, window), rows)
     both = ops.concatenate([ring, x], axis=2)
     return ops.take(ops.reshape(both, (-1, dim)), where, axis=0)

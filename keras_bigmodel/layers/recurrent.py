@@ -66,7 +66,7 @@ class _Recurrence:
             for old, start in zip(kept, initial_state, strict=True)
         ]
         mask = scope.padding_mask
-        if length == 1 and mask is None:
+        if sequences.shape[1] == 1 and mask is None:
             output, states = self.cell(
                 sequences[:, 0], states, training=training
             )

@@ -1,0 +1,49 @@
+"""Compiles a program for Keras's backend and keeps it with its model."""
+
+from collections.abc import Hashable
+from typing import Any
+
+import keras
+
+_ATTRIBUTE = "_keras_bigmodel_programs"
+
+
+def compiled_program(
+    model: keras.Model,
+    key: Hashable,
+    make_program: Any,
+    jit_compile: bool,
+) -> Any:
+    """Returns the model's compiled program for a key, made when first used.
+
+    Args:
+        model: The model that the program runs.
+        key: What tells the program from the model's others.
+        make_program: Makes the `Program`.
+        jit_compile: Whether TensorFlow compiles by XLA; JAX always does.
+
+    Raises:
+        ValueError: If the backend is neither TensorFlow nor JAX.
+    """
+    # Past Keras's own attribute tracking: programs are no part of the model.
+    programs = model.__dict__.setdefault(_ATTRIBUTE, {})
+    key = (key, jit_compile)
+    if key not in programs:
+        programs[key] = _compile(model, make_program(), jit_compile)
+    return programs[key]
+
+
+def _compile(model: keras.Model, program: Any, jit_compile: bool) -> Any:
+    backend = keras.config.backend()
+    if backend == "tensorflow":
+        from keras_bigmodel.generation import tensorflow_program
+
+        return tensorflow_program.TensorFlowProgram(program, jit_compile)
+    if backend == "jax":
+        from keras_bigmodel.generation import jax_program
+
+        return jax_program.JaxProgram(program, model)
+    raise ValueError(
+        "Generation runs on Keras's TensorFlow and JAX backends. "
+        f"Received: backend={backend!r}"
+    )

@@ -1,0 +1,245 @@
+"""The decoding loop as a pure program over tensors.
+
+It runs eagerly, in a `tf.function`, under `jax.jit`, and inside the graph of a
+SavedModel. Axes: B batch, T prompt, V vocabulary, N new tokens.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from keras import ops
+
+from keras_bigmodel.generation.randomness import uniforms
+from keras_bigmodel.layers.decoding import DecodingScope
+
+Tensor = Any
+
+# Prompts longer than this are read in pieces of it, so that scores of a piece
+# against the cache are all that memory must hold.
+PREFILL_CHUNK = 512
+
+
+class Program:
+    """Reads prompts, then generates tokens one after the other.
+
+    Args:
+        step: From token ids, (B, T), to logits, (B, T, V), under a scope.
+        sampler: One of `kbm.samplers` that picks from logits.
+        processors: Change logits before the sampler sees them, in order.
+        log_probabilities: Whether to return those of the tokens.
+        cache_dtype: Float type of cached keys and values; None: as computed.
+        context: The model's context in tokens; None: unlimited.
+    """
+
+    def __init__(
+        self,
+        step: Callable[[Tensor], Tensor],
+        sampler: Any,
+        processors: Sequence[Any] = (),
+        log_probabilities: bool = False,
+        cache_dtype: str | None = None,
+        context: int | None = None,
+    ) -> None:
+        self.step = step
+        self.sampler = sampler
+        self.processors = tuple(processors)
+        self.log_probabilities = log_probabilities
+        self.cache_dtype = cache_dtype
+        self.chunk = min(PREFILL_CHUNK, context or PREFILL_CHUNK)
+
+    def start(
+        self, prompt_ids: Tensor, lengths: Tensor, capacity: Any
+    ) -> dict[str, Any]:
+        """Reads the prompts, all but the last token of each.
+
+        Args:
+            prompt_ids: int32, (B, T), tokens first and any padding behind.
+            lengths: Tokens of each row, int32 (B,), at least 1.
+            capacity: Slots of the caches, at least T - 1 plus all tokens to be
+                generated.
+
+        Returns:
+            What `advance` goes on from: a dict of tensors, batch first.
+        """
+        width = ops.shape(prompt_ids)[1]
+        columns = _maximum(width - 1, 1)
+        state = self._prefill(
+            prompt_ids[:, :columns], lengths - 1, columns, capacity
+        )
+        last = ops.take_along_axis(prompt_ids, lengths[:, None] - 1, axis=1)
+        index = ops.arange(width, dtype="int32")[None, :]
+        visible = index < lengths[:, None]
+        memory = {
+            str(number): processor.start(prompt_ids, visible)
+            for number, processor in enumerate(self.processors)
+        }
+        return {
+            "token": last,
+            "count": ops.zeros_like(lengths),
+            "finished": ops.zeros_like(lengths, dtype="bool"),
+            "memory": memory,
+            "state": state,
+        }
+
+    def advance(
+        self,
+        carry: dict[str, Any],
+        parameters: dict[str, Tensor],
+        seeds: Tensor,
+        stop_ids: Tensor,
+        limits: Tensor,
+        num_steps: Any,
+        capacity: Any,
+    ) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Generates up to `num_steps` tokens in every unfinished row.
+
+        Args:
+            carry: What `start` or `advance` returned.
+            parameters: The sampler's and processors', (B,) each.
+            seeds: Of each row's randomness, int32 (B,).
+            stop_ids: Tokens that end a row, int32 (any number,).
+            limits: Tokens after which a row ends, int32 (B,).
+            num_steps: Steps to take at most.
+            capacity: As in `start`.
+
+        Returns:
+            The carry, and what was generated: `tokens`, int32 (B, num_steps),
+            the last one a stop token where the row met one; `counts`, int32
+            (B,), the tokens of this call in each row; `finished`, bool (B,);
+            and `log_probabilities`, float32 (B, num_steps), if asked for.
+        """
+        before = carry["count"]
+        steps = ops.arange(num_steps, dtype="int32")[:, None]
+        noise = uniforms(seeds[None, :], before[None, :] + steps)
+        buffers = {"tokens": ops.zeros_like(noise, dtype="int32")}
+        if self.log_probabilities:
+            buffers["log_probabilities"] = ops.zeros_like(noise)
+        carry = {
+            **carry,
+            "finished": ops.logical_or(carry["finished"], before >= limits),
+        }
+
+        def unfinished(index: Tensor, carry: dict, buffers: dict) -> Tensor:
+            running = ops.logical_not(ops.all(carry["finished"]))
+            return ops.logical_and(index < num_steps, running)
+
+        def body(index: Tensor, carry: dict, buffers: dict) -> tuple:
+            logits, state = self._logits(carry, capacity)
+            picked, memory = self._pick(
+                logits, ops.take(noise, index, axis=0), carry, parameters
+            )
+            alive = ops.logical_not(carry["finished"])
+            new = {"tokens": ops.where(alive, picked, 0)}
+            if self.log_probabilities:
+                scores = ops.log_softmax(logits, axis=-1)
+                score = ops.take_along_axis(scores, picked[:, None], axis=-1)
+                new["log_probabilities"] = ops.where(alive, score[:, 0], 0.0)
+            count = carry["count"] + ops.cast(alive, "int32")
+            stopped = ops.any(picked[:, None] == stop_ids[None, :], axis=-1)
+            ended = ops.logical_or(stopped, count >= limits)
+            carry = {
+                "token": picked[:, None],
+                "count": count,
+                "finished": ops.logical_or(carry["finished"], ended),
+                "memory": memory,
+                "state": state,
+            }
+            where = ops.reshape(index, (1, 1))
+            buffers = {
+                name: ops.scatter_update(buffer, where, new[name][None])
+                for name, buffer in buffers.items()
+            }
+            return index + 1, carry, buffers
+
+        start = ops.convert_to_tensor(0, "int32")
+        _, carry, buffers = ops.while_loop(
+            unfinished, body, (start, carry, buffers)
+        )
+        outputs = {
+            name: ops.transpose(buffer) for name, buffer in buffers.items()
+        }
+        outputs["counts"] = carry["count"] - before
+        outputs["finished"] = carry["finished"]
+        return carry, outputs
+
+    def run(
+        self,
+        prompt_ids: Tensor,
+        lengths: Tensor,
+        parameters: dict[str, Tensor],
+        seeds: Tensor,
+        stop_ids: Tensor,
+        limits: Tensor,
+        num_steps: Any,
+        capacity: Any,
+    ) -> dict[str, Tensor]:
+        """Does `start` and one `advance`, and returns what was generated."""
+        carry = self.start(prompt_ids, lengths, capacity)
+        _, outputs = self.advance(
+            carry, parameters, seeds, stop_ids, limits, num_steps, capacity
+        )
+        return outputs
+
+    def _prefill(
+        self, token_ids: Tensor, lengths: Tensor, width: Any, capacity: Any
+    ) -> dict[str, Tensor]:
+        """Returns the state after the first `lengths` tokens of each row."""
+        pieces = (width - 1) // self.chunk
+        first = width - pieces * self.chunk
+
+        def read(start: Any, size: Any, state: dict | None) -> dict:
+            index = start + ops.arange(size, dtype="int32")
+            scope = DecodingScope(
+                capacity,
+                state=state,
+                padding_mask=index[None, :] < lengths[:, None],
+                cache_dtype=self.cache_dtype,
+            )
+            with scope:
+                self.step(ops.take(token_ids, index, axis=1))
+            return scope.state
+
+        state = read(0, first, None)
+        if isinstance(pieces, int) and pieces == 0:
+            return state
+        _, state = ops.while_loop(
+            lambda piece, state: piece < pieces,
+            lambda piece, state: (
+                piece + 1,
+                read(first + piece * self.chunk, self.chunk, state),
+            ),
+            (ops.convert_to_tensor(0, "int32"), state),
+        )
+        return state
+
+    def _logits(
+        self, carry: dict[str, Any], capacity: Any
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        scope = DecodingScope(
+            capacity, state=carry["state"], cache_dtype=self.cache_dtype
+        )
+        with scope:
+            logits = self.step(carry["token"])
+        return ops.cast(logits[:, 0], "float32"), scope.state
+
+    def _pick(
+        self,
+        logits: Tensor,
+        noise: Tensor,
+        carry: dict[str, Any],
+        parameters: dict[str, Tensor],
+    ) -> tuple[Tensor, dict[str, Any]]:
+        for number, processor in enumerate(self.processors):
+            memory = carry["memory"][str(number)]
+            logits = processor.process(
+                logits, memory, carry["count"], parameters
+            )
+        picked = self.sampler.pick(logits, noise, parameters)
+        return picked, {
+            str(number): processor.update(carry["memory"][str(number)], picked)
+            for number, processor in enumerate(self.processors)
+        }
+
+
+def _maximum(x: Any, least: int) -> Any:
+    return max(x, least) if isinstance(x, int) else ops.maximum(x, least)

@@ -1,0 +1,96 @@
+"""A program as TensorFlow functions, traced once for all shapes."""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_bigmodel.generation.program import Program
+
+
+class TensorFlowProgram:
+    """Runs a `Program` in graphs whose every dimension may vary.
+
+    Args:
+        program: The program.
+        jit_compile: Whether XLA compiles it, anew for each shape.
+    """
+
+    def __init__(self, program: Program, jit_compile: bool) -> None:
+        self._program = program
+        self._options = {"autograph": False, "jit_compile": jit_compile}
+        self._functions: dict[Any, Any] = {}
+
+    @property
+    def num_traces(self) -> int:
+        """How many graphs were traced so far."""
+        return sum(
+            function.experimental_get_tracing_count()
+            for function in self._functions.values()
+        )
+
+    def run(
+        self, prompt: dict[str, np.ndarray], options: dict[str, Any]
+    ) -> dict[str, np.ndarray]:
+        """Does all of a generation in one call, as `Program.run`.
+
+        Args:
+            prompt: `prompt_ids`, `lengths`, and `capacity`.
+            options: What `Program.advance` takes beside the carry.
+        """
+        function = self._function("run", self._run, (prompt, options))
+        outputs = function(_tensors(prompt), _tensors(options))
+        return {name: value.numpy() for name, value in outputs.items()}
+
+    def start(self, prompt: dict[str, np.ndarray]) -> dict[str, Any]:
+        """Reads the prompts, as `Program.start`; returns the carry."""
+        function = self._function("start", self._start, (prompt,))
+        return function(_tensors(prompt))
+
+    def advance(
+        self, carry: dict[str, Any], options: dict[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Generates some tokens, as `Program.advance`."""
+        if "advance" not in self._functions:
+            started = self._functions["start"].get_concrete_function()
+            carry_spec = tf.nest.map_structure(
+                lambda spec: tf.TensorSpec(spec.shape, spec.dtype),
+                started.structured_outputs,
+            )
+            self._functions["advance"] = tf.function(
+                self._advance,
+                input_signature=(carry_spec, _specs(options)),
+                **self._options,
+            )
+        carry, outputs = self._functions["advance"](carry, _tensors(options))
+        return carry, {name: value.numpy() for name, value in outputs.items()}
+
+    def _run(self, prompt: dict, options: dict) -> dict[str, tf.Tensor]:
+        return self._program.run(**prompt, **options)
+
+    def _start(self, prompt: dict) -> dict[str, Any]:
+        return self._program.start(**prompt)
+
+    def _advance(self, carry: dict, options: dict) -> tuple:
+        return self._program.advance(carry, **options)
+
+    def _function(self, name: str, method: Any, arguments: tuple) -> Any:
+        if name not in self._functions:
+            self._functions[name] = tf.function(
+                method,
+                input_signature=tuple(_specs(part) for part in arguments),
+                **self._options,
+            )
+        return self._functions[name]
+
+
+def _tensors(values: Any) -> Any:
+    return tf.nest.map_structure(tf.convert_to_tensor, values)
+
+
+def _specs(values: Any) -> Any:
+    """Returns specs of the same ranks and dtypes, all dimensions open."""
+    return tf.nest.map_structure(
+        lambda x: tf.TensorSpec([None] * x.shape.rank, x.dtype),
+        _tensors(values),
+    )

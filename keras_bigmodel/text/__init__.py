@@ -10,12 +10,14 @@ from keras_bigmodel.text.datasets import (
     masked_lm_dataset,
     seq2seq_dataset,
 )
+from keras_bigmodel.text.streaming import TextStream
 from keras_bigmodel.text.word_piece import WordPieceTokenizer
 
 __all__ = [
     "BytePairTokenizer",
     "ByteTokenizer",
     "CharacterTokenizer",
+    "TextStream",
     "Tokenizer",
     "WordPieceTokenizer",
     "classification_dataset",

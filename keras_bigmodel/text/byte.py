@@ -22,6 +22,8 @@ class ByteTokenizer(Tokenizer):
 
     Example:
     ```python
+    import keras_bigmodel as kbm
+
     tokenizer = kbm.text.ByteTokenizer()
     tokenizer.encode(["Hi!"])  # [[72, 105, 33]]
     tokenizer.decode([[72, 105, 33]])  # ["Hi!"]

@@ -51,6 +51,8 @@ class BytePairTokenizer(LibraryTokenizer):
 
     Example:
     ```python
+    import keras_bigmodel as kbm
+
     tokenizer = kbm.text.BytePairTokenizer.train(
         ["to be or not to be"], vocabulary_size=270
     )

@@ -41,6 +41,8 @@ class CharacterTokenizer(LibraryTokenizer):
 
     Example:
     ```python
+    import keras_bigmodel as kbm
+
     tokenizer = kbm.text.CharacterTokenizer.train(["学而时习之"])
     tokenizer.encode(["时"])
     tokenizer.decode(tokenizer.encode(["学习"]))  # ["学习"]

@@ -22,6 +22,8 @@ class TextStream:
 
     Example:
     ```python
+    import keras_bigmodel as kbm
+
     stream = kbm.text.TextStream(kbm.text.ByteTokenizer())
     stream.add([0xE4])  # ""
     stream.add([0xBD, 0xA0])  # "你"

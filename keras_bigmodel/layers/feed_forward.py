@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from keras_bigmodel.layers import activations
+from keras_bigmodel.layers.projection import project
 
 Tensor = Any
 
@@ -107,10 +108,10 @@ class FeedForward(keras.layers.Layer):
     def call(self, x: Tensor, training: bool | None = None) -> Tensor:
         """Returns what the network makes of each position of `x`."""
         if self.gated:
-            wide = self._activate(self.gate(x)) * self.up(x)
+            wide = self._activate(project(self.gate, x)) * project(self.up, x)
         else:
-            wide = self._activate(self.up(x))
-        return self.down(self._dropout(wide, training=training))
+            wide = self._activate(project(self.up, x))
+        return project(self.down, self._dropout(wide, training=training))
 
     def compute_output_shape(
         self, input_shape: tuple[int | None, ...]

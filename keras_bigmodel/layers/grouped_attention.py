@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_bigmodel.layers import chunked_attention, dot_product
 from keras_bigmodel.layers.masks import Visibility
+from keras_bigmodel.layers.projection import project
 from keras_bigmodel.layers.recorder import AttentionRecorder
 
 Tensor = Any
@@ -122,8 +123,7 @@ class GroupedAttention(keras.layers.Layer):
         normalization: keras.layers.Layer | None = None,
     ) -> Tensor:
         """Returns x's heads, (B, T, heads, D)."""
-        batch, length = ops.shape(x)[:2]
-        x = ops.reshape(projection(x), (batch, length, num_heads, self._width))
+        x = project(projection, x, (num_heads, self._width))
         return x if normalization is None else normalization(x)
 
     def _attend(
@@ -158,7 +158,7 @@ class GroupedAttention(keras.layers.Layer):
         groups = self.num_key_value_heads
         scale = self._width**-0.5 if self.scale is None else self.scale
         query = dot_product.group_heads(query * scale, groups)
-        dropping = bool(self._dropout) and training is not False
+        dropping = self._dropout is not None and bool(training)
         recorder = AttentionRecorder.current()
         simple = not (dropping or recorder or self.use_sinks)
         if (
@@ -217,7 +217,9 @@ class GroupedAttention(keras.layers.Layer):
         return self._project_back(output)
 
     def _project_back(self, output: Tensor) -> Tensor:
-        return self.output_projection(dot_product.ungroup_heads(output))
+        return project(
+            self.output_projection, dot_product.ungroup_heads(output)
+        )
 
     def _grouped_sinks(self) -> Tensor | None:
         if not self.use_sinks:

@@ -1,0 +1,39 @@
+"""Applies a Keras Dense layer to sequences as one plain matrix product."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+Tensor = Any
+
+
+def project(
+    layer: keras.layers.Layer, x: Tensor, features: tuple[int, ...] = (-1,)
+) -> Tensor:
+    """Returns what `layer` gives for the last axis of x.
+
+    For three axes Keras's matrix product on TensorFlow works out its shapes
+    anew inside the graph, several small operations each time. Folding batch
+    and sequence into one first leaves a single product, which counts where a
+    step is one token.
+
+    Args:
+        layer: A layer that maps (rows, features) to (rows, units).
+        x: (batch, sequence, features), or of another rank.
+        features: The shape to give to the units, for example (heads,
+            head_dim).
+
+    Returns:
+        (batch, sequence, *features).
+    """
+    if len(x.shape) != 3:
+        return layer(x)
+    flat = layer(ops.reshape(x, (-1, x.shape[2])))
+    if features == (-1,):
+        features = (flat.shape[-1],)
+    length = x.shape[1]
+    if length is None:
+        return ops.reshape(flat, (*ops.shape(x)[:2], *features))
+    batch = -1 if x.shape[0] is None and length else ops.shape(x)[0]
+    return ops.reshape(flat, (batch, length, *features))

@@ -3,11 +3,15 @@
 Written on `keras.ops`, they run on Keras's TensorFlow and JAX backends.
 """
 
-from keras_bigmodel.layers.attention import CrossAttention
-from keras_bigmodel.layers.attention import SelfAttention
+from keras_bigmodel.layers.attention import CrossAttention, SelfAttention
+from keras_bigmodel.layers.bias import Bias
 from keras_bigmodel.layers.decoder_block import DecoderBlock
 from keras_bigmodel.layers.decoding import DecodingScope
 from keras_bigmodel.layers.encoder_block import EncoderBlock
+from keras_bigmodel.layers.encoder_context import (
+    EncoderContext,
+    encoder_and_decoder,
+)
 from keras_bigmodel.layers.feed_forward import FeedForward
 from keras_bigmodel.layers.positions.alibi import ALiBiPositionEncoding
 from keras_bigmodel.layers.positions.base import PositionEncoding
@@ -19,18 +23,19 @@ from keras_bigmodel.layers.positions.sinusoidal import (
     SinusoidalPositionEncoding,
 )
 from keras_bigmodel.layers.recorder import AttentionRecorder
-from keras_bigmodel.layers.recurrent import GRU
-from keras_bigmodel.layers.recurrent import LSTM
+from keras_bigmodel.layers.recurrent import GRU, LSTM
 from keras_bigmodel.layers.segment_positions import SegmentPositions
 from keras_bigmodel.layers.token_embedding import TokenEmbedding
 
 __all__ = [
     "ALiBiPositionEncoding",
     "AttentionRecorder",
+    "Bias",
     "CrossAttention",
     "DecoderBlock",
     "DecodingScope",
     "EncoderBlock",
+    "EncoderContext",
     "FeedForward",
     "GRU",
     "LSTM",
@@ -43,4 +48,5 @@ __all__ = [
     "SharedPositionBias",
     "SinusoidalPositionEncoding",
     "TokenEmbedding",
+    "encoder_and_decoder",
 ]

@@ -8,8 +8,8 @@ import keras
 from keras_bigmodel import layers
 
 
-def check_transformer_sizes(**sizes: int | None) -> None:
-    """Says which size is not a positive integer, or that heads do not divide.
+def check_sizes(**sizes: int | None) -> None:
+    """Says which size is not a positive integer.
 
     Args:
         **sizes: Sizes by name; None is a default that the builder works out.

@@ -23,11 +23,15 @@ def count_parameters(
         ValueError: What the builder raises.
 
     Example:
-        >>> kbm.models.count_parameters(
-        ...     kbm.models.decoder_lm, 50257, 1024, 12, 12, 768,
-        ...     position_encoding="learned", activation="gelu_tanh",
-        ... )
-        124439808
+    ```python
+    import keras_bigmodel as kbm
+
+    number = kbm.models.count_parameters(
+        kbm.models.decoder_lm, 50257, 1024, 12, 12, 768,
+        position_encoding="learned", activation="gelu_tanh",
+    )
+    assert number == 124_439_808  # GPT-2 small
+    ```
     """
 
     def count() -> int:

@@ -6,10 +6,8 @@ from typing import Any
 import keras
 
 from keras_bigmodel import layers
-from keras_bigmodel.models.arguments import check_transformer_sizes
-from keras_bigmodel.models.arguments import new_feed_forward
-from keras_bigmodel.models.arguments import new_normalization
-from keras_bigmodel.models.arguments import windows_of_layers
+from keras_bigmodel.models.arguments import check_sizes
+from keras_bigmodel.models.blocks import Blocks
 from keras_bigmodel.models.position_choice import PositionChoice
 
 
@@ -115,9 +113,16 @@ def decoder_lm(
             option is unknown.
 
     Example:
-        >>> model = kbm.models.decoder_lm(100, 32, 2, 2, 16)
-        >>> model(np.array([[5, 17, 33]])).shape
-        TensorShape([1, 3, 100])
+    ```python
+    import keras_bigmodel as kbm
+    from keras import ops
+
+    model = kbm.models.decoder_lm(
+        vocabulary_size=100, max_sequence_length=32, num_layers=2,
+        num_heads=2, hidden_dim=16,
+    )
+    model(ops.array([[5, 17, 33]])).shape  # (1, 3, 100)
+    ```
 
     References:
         Radford et al. 2019, "Language Models are Unsupervised Multitask
@@ -125,7 +130,7 @@ def decoder_lm(
         2.2; Jiang et al. 2023, "Mistral 7B", section 2; Gemma Team 2024,
         "Gemma 2", section 2.
     """
-    check_transformer_sizes(
+    check_sizes(
         vocabulary_size=vocabulary_size,
         max_sequence_length=max_sequence_length,
         num_layers=num_layers,
@@ -138,6 +143,34 @@ def decoder_lm(
         max_sequence_length=max_sequence_length,
         num_heads=num_heads,
         causal=True,
+        dtype=dtype,
+    )
+    blocks = Blocks(
+        positions=positions,
+        num_layers=num_layers,
+        num_heads=num_heads,
+        intermediate_dim=intermediate_dim or 4 * hidden_dim,
+        head_dim=head_dim,
+        num_key_value_heads=num_key_value_heads,
+        normalization=normalization,
+        epsilon=epsilon,
+        normalize_first=normalize_first,
+        normalize_branch=normalize_branch,
+        query_key_normalization=query_key_normalization,
+        parallel=parallel,
+        activation=activation,
+        gated=gated,
+        use_bias=use_bias,
+        attention_bias=attention_bias,
+        attention_scale=attention_scale,
+        attention_soft_cap=attention_soft_cap,
+        use_sinks=use_sinks,
+        sliding_window=sliding_window,
+        num_experts=num_experts,
+        experts_per_token=experts_per_token,
+        dropout=dropout,
+        attention_dropout=attention_dropout,
+        drop_path=drop_path,
         dtype=dtype,
     )
     token_ids = keras.Input((None,), dtype="int32", name="token_ids")
@@ -163,60 +196,16 @@ def decoder_lm(
     )
     x = positions.embed(embedding(token_ids), segments.get("positions"))
     if normalize_embeddings:
-        x = new_normalization(
-            normalization, epsilon, dtype, "embedding_normalization"
-        )(x)
+        x = blocks.new_normalization("embedding_normalization")(x)
     if dropout:
         x = keras.layers.Dropout(dropout, dtype=dtype, name="dropout")(x)
     shared_bias = positions.shared_bias(x)
-    windows = windows_of_layers(sliding_window, num_layers)
-    for index, window in enumerate(windows):
-        self_attention = layers.SelfAttention(
-            num_heads,
-            head_dim,
-            num_key_value_heads,
-            causal=True,
-            sliding_window=window,
-            position_encoding=positions.for_attention(),
-            use_bias=use_bias if attention_bias is None else attention_bias,
-            query_normalization=new_normalization(
-                query_key_normalization, epsilon, dtype, "query_normalization"
-            ),
-            key_normalization=new_normalization(
-                query_key_normalization, epsilon, dtype, "key_normalization"
-            ),
-            logit_soft_cap=attention_soft_cap,
-            scale=attention_scale,
-            use_sinks=use_sinks,
-            dropout=attention_dropout,
-            dtype=dtype,
-            name="self_attention",
+    for index in range(num_layers):
+        x = blocks.decoder_block(index)(
+            x, attention_bias=shared_bias, **segments
         )
-        x = layers.DecoderBlock(
-            self_attention=self_attention,
-            feed_forward=new_feed_forward(
-                intermediate_dim or 4 * hidden_dim,
-                activation=activation,
-                gated=gated,
-                use_bias=use_bias,
-                num_experts=num_experts,
-                experts_per_token=experts_per_token,
-                dtype=dtype,
-            ),
-            normalization=normalization,
-            epsilon=epsilon,
-            normalize_first=normalize_first,
-            normalize_branch=normalize_branch,
-            parallel=parallel,
-            dropout=dropout,
-            drop_path=drop_path * index / max(1, num_layers - 1),
-            dtype=dtype,
-            name=f"decoder_block_{index}",
-        )(x, attention_bias=shared_bias, **segments)
-    if normalize_first or normalize_branch:
-        x = new_normalization(
-            normalization, epsilon, dtype, "final_normalization"
-        )(x)
+    if blocks.need_final_normalization:
+        x = blocks.new_normalization("final_normalization")(x)
     if not tie_embeddings:
         embedding = layers.TokenEmbedding(
             vocabulary_size,

@@ -16,48 +16,61 @@ def new_position_encoding(
     num_heads: int,
     causal: bool,
     dtype: Any = None,
+    name: str = "position_encoding",
 ) -> keras.layers.Layer | None:
     """Returns the position encoding that a builder's argument names.
 
     Args:
         kind: "rotary", "learned", "sinusoidal", "alibi", "relative", None for
-            none, or a layer, which is returned as it is.
+            none, or a layer to be copied; a copied
+            `RelativePositionEncoding` looks the way the attention does.
         max_sequence_length: Rows of a learned table.
         num_heads: Heads of an encoding that biases scores.
         causal: Whether the attention is.
-        dtype: Dtype policy.
+        dtype: Dtype policy; a given layer has its own.
+        name: The layer's name.
 
     Raises:
         ValueError: If `kind` is another word.
     """
-    if kind is None or isinstance(kind, keras.layers.Layer):
-        return kind
+    if kind is None:
+        return None
+    if isinstance(kind, layers.PositionEncoding):
+        return _copy(kind, causal, name)
     makers = {
-        "rotary": lambda: layers.RotaryPositionEncoding(
-            dtype=dtype, name="position_encoding"
-        ),
+        "rotary": lambda: layers.RotaryPositionEncoding(dtype=dtype, name=name),
         "learned": lambda: layers.LearnedPositionEncoding(
-            max_sequence_length, dtype=dtype, name="position_encoding"
+            max_sequence_length, dtype=dtype, name=name
         ),
         "sinusoidal": lambda: layers.SinusoidalPositionEncoding(
-            dtype=dtype, name="position_encoding"
+            dtype=dtype, name=name
         ),
         "alibi": lambda: layers.ALiBiPositionEncoding(
-            num_heads, dtype=dtype, name="position_encoding"
+            num_heads, dtype=dtype, name=name
         ),
         "relative": lambda: layers.RelativePositionEncoding(
             num_heads,
             bidirectional=not causal,
             dtype=dtype,
-            name="position_encoding",
+            name=name,
         ),
     }
     if kind not in makers:
         raise ValueError(
-            f"`position_encoding` must be one of {sorted(makers)}, a layer, or "
-            f"None. Received: position_encoding={kind!r}"
+            f"`position_encoding` must be one of {sorted(makers)}, a "
+            "`PositionEncoding`, or None. "
+            f"Received: position_encoding={kind!r}"
         )
     return makers[kind]()
+
+
+def _copy(
+    layer: keras.layers.Layer, causal: bool, name: str
+) -> keras.layers.Layer:
+    config = {**layer.get_config(), "name": name}
+    if isinstance(layer, layers.RelativePositionEncoding):
+        config["bidirectional"] = not causal
+    return layer.__class__.from_config(config)
 
 
 class PositionChoice:
@@ -88,7 +101,9 @@ class PositionChoice:
         """Returns a bias that all blocks share, or None."""
         if not self._is_shared():
             return None
-        return layers.SharedPositionBias(self.encoding, name="position_bias")(x)
+        return layers.SharedPositionBias(
+            self.encoding, name=f"{self.encoding.name}_bias"
+        )(x)
 
     def for_attention(self) -> keras.layers.Layer | None:
         """Returns an encoding for one attention layer, or None."""

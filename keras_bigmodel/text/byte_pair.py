@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tokenizers
@@ -135,6 +135,10 @@ class BytePairTokenizer(LibraryTokenizer):
         library.train_from_iterator(texts, trainer)
         return cls(library, roles)
 
+    @classmethod
+    def _check_model(cls, model: dict[str, Any]) -> None:
+        check_model(model)
+
     def _check(self) -> None:
         model = self.spec["model"]
         check_model(model)
@@ -222,6 +226,7 @@ class BytePairTokenizer(LibraryTokenizer):
             "vocab": folder.json("vocab.json"),
             "merges": merges,
         }
+        check_model(model)
         library = _byte_level_library(GPT2)
         spec = {**json.loads(library.to_str()), "model": model}
         if "<|endoftext|>" in model["vocab"]:

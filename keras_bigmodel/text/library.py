@@ -118,6 +118,10 @@ class LibraryTokenizer(Tokenizer):
             ids = tf.concat([alone, ids], axis=1)
         return segments.with_flat_values(ids).merge_dims(1, 2)
 
+    @classmethod
+    def _check_model(cls, model: dict[str, Any]) -> None:
+        """Raise ValueError for a model the library may not say clearly."""
+
     def _check(self) -> None:
         """Raise ValueError for a component this kind does not support."""
 
@@ -142,6 +146,7 @@ class LibraryTokenizer(Tokenizer):
         if "tokenizer.json" in folder:
             spec = folder.json("tokenizer.json")
             check_tokenizer(spec)
+            cls._check_model(spec["model"])
             library = library_tokenizer(spec)
         else:
             library = cls._library_of_files(folder)

@@ -59,6 +59,11 @@ class IntegerTable:
     def __init__(self, keys: np.ndarray, values: np.ndarray, default: int = -1):
         keys = np.asarray(keys, np.int64).reshape(-1)
         values = np.asarray(values, np.int32).reshape(-1)
+        if len(np.unique(keys)) != len(keys):
+            raise ValueError(
+                "The keys of a table must differ. Received: "
+                f"{len(keys)} keys, {len(np.unique(keys))} of them different"
+            )
         self._size = 2 * len(keys) + len(keys) // 2 + 2
         self._factors, slots = _cuckoo(keys, self._size)
         slot_keys = np.full(self._size, -1, np.int64)
@@ -132,20 +137,16 @@ def _fingerprints(strings: tf.Tensor) -> tf.Tensor:
     return tf.strings.to_hash_bucket_fast(strings, 2**63 - 1)
 
 
-def _cuckoo(keys: np.ndarray, size: int) -> tuple[tuple[int, int], np.ndarray]:
+def _cuckoo(keys: np.ndarray, size: int) -> tuple[list[int], np.ndarray]:
     """Return two factors and the slot of each key, all slots distinct."""
-    for seed in range(64):
-        random = np.random.default_rng(seed)
+    random = np.random.default_rng(0)
+    slots = None
+    # Few tables in a thousand need a second pair of factors.
+    while slots is None:
         factors = random.integers(2**61, 2**62, 2) * 2 + 1
         hashes = (keys[:, None] * factors) >> _SHIFT & _MASK
-        choices = hashes * size >> _SHIFT
-        slots = _place(choices, size)
-        if slots is not None:
-            return (int(factors[0]), int(factors[1])), slots
-    raise ValueError(
-        f"The keys must be distinct. Received: {len(keys)} keys, of which "
-        f"{len(np.unique(keys))} differ"
-    )
+        slots = _place(hashes * size >> _SHIFT, size)
+    return factors.tolist(), slots
 
 
 def _place(choices: np.ndarray, size: int) -> np.ndarray | None:

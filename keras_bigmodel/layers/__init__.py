@@ -24,7 +24,9 @@ from keras_bigmodel.layers.positions.sinusoidal import (
 )
 from keras_bigmodel.layers.recorder import AttentionRecorder
 from keras_bigmodel.layers.recurrent import GRU, LSTM
+from keras_bigmodel.layers.segment_embedding import SegmentEmbedding
 from keras_bigmodel.layers.segment_positions import SegmentPositions
+from keras_bigmodel.layers.sequence_pooling import SequencePooling
 from keras_bigmodel.layers.token_embedding import TokenEmbedding
 
 __all__ = [
@@ -43,8 +45,10 @@ __all__ = [
     "PositionEncoding",
     "RelativePositionEncoding",
     "RotaryPositionEncoding",
+    "SegmentEmbedding",
     "SegmentPositions",
     "SelfAttention",
+    "SequencePooling",
     "SharedPositionBias",
     "SinusoidalPositionEncoding",
     "TokenEmbedding",

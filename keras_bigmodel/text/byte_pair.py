@@ -160,9 +160,7 @@ class BytePairTokenizer(LibraryTokenizer):
                 [self._scheme.content(token) for _, token in ids],
                 np.array([i for i, _ in ids]),
             )
-        added = self.spec["added_tokens"]
-        tokens = {**vocabulary, **{t["content"]: t["id"] for t in added}}
-        tokens = sorted(tokens, key=tokens.get)
+        tokens = self.tokens()
         # A second half for the tokens that begin a text.
         self._contents = GraphArray(
             [self._scheme.content(token) for token in tokens]

@@ -114,11 +114,7 @@ class CharacterTokenizer(LibraryTokenizer):
             np.array(list(known.values()), np.int32),
             default=unknown_id,
         )
-        added = {t["content"]: t["id"] for t in self.spec["added_tokens"]}
-        tokens = {**vocabulary, **added}
-        self._contents = GraphArray(
-            [token.encode() for token in sorted(tokens, key=tokens.get)]
-        )
+        self._contents = GraphArray([token.encode() for token in self.tokens()])
 
     def _ids_of_texts(
         self, texts: tf.Tensor, is_first: tf.Tensor

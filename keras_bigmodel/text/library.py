@@ -76,6 +76,11 @@ class LibraryTokenizer(Tokenizer):
         """The number of ids, special tokens included."""
         return self._size
 
+    def tokens(self) -> list[str]:
+        """Return all tokens, by id, as the library decodes them."""
+        size = self.library.get_vocab_size(with_added_tokens=True)
+        return [self.library.id_to_token(i) for i in range(size)]
+
     def token_to_id(self, token: str) -> int | None:
         """Return a token's id, or None where there is no such token."""
         return self.library.token_to_id(token)

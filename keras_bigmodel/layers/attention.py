@@ -8,7 +8,8 @@ from keras import ops
 
 from keras_bigmodel.layers import key_value_cache, masks
 from keras_bigmodel.layers.decoding import DecodingScope, current_positions
-from keras_bigmodel.layers.grouped_attention import GroupedAttention, as_layer
+from keras_bigmodel.layers.grouped_attention import GroupedAttention
+from keras_bigmodel.layers.parts import as_layer, build_part, part_config
 from keras_bigmodel.layers.positions.base import PositionEncoding
 
 Tensor = Any
@@ -67,6 +68,8 @@ class SelfAttention(GroupedAttention):
         attention_bias: Float, (1 or batch, heads, query, key), added to the
             scores, for a bias that several layers share.
         training: Whether dropout is active.
+        mask, x_mask: x's Keras mask, which Keras fills in by itself: the first
+            where x is the only tensor, the second where it is not.
 
     Input shape:
         (batch, sequence, hidden_dim)
@@ -131,9 +134,7 @@ class SelfAttention(GroupedAttention):
         """Makes the projections."""
         hidden_dim = input_shape[-1]
         self._build_projections(hidden_dim, hidden_dim, hidden_dim)
-        encoding = self.position_encoding
-        if encoding is not None and not encoding.built:
-            encoding.build(input_shape)
+        build_part(self.position_encoding, input_shape)
 
     def call(
         self,
@@ -144,9 +145,12 @@ class SelfAttention(GroupedAttention):
         positions: Tensor | None = None,
         attention_bias: Tensor | None = None,
         training: bool | None = None,
+        mask: Tensor | None = None,
+        x_mask: Tensor | None = None,
     ) -> Tensor:
         """Returns what each token gathered, (batch, sequence, hidden_dim)."""
-        padding_mask = masks.combined_padding(padding_mask, x)
+        keras_mask = mask if x_mask is None else x_mask
+        padding_mask = masks.combined_padding(padding_mask, keras_mask)
         if segment_ids is not None:
             _check_rank(segment_ids, "segment_ids", 2)
         if attention_mask is not None:
@@ -154,7 +158,12 @@ class SelfAttention(GroupedAttention):
             attention_mask = masks.attention_mask_to_scores(attention_mask)
         scope = DecodingScope.current()
         if scope is not None:
-            self._check_step(attention_mask, segment_ids, positions)
+            self._check_step(
+                attention_mask=attention_mask,
+                segment_ids=segment_ids,
+                positions=positions,
+                attention_bias=self.sliding_window and attention_bias,
+            )
             scope.observe_padding(padding_mask)
         given = positions is not None
         positions = (
@@ -184,7 +193,7 @@ class SelfAttention(GroupedAttention):
             visibility,
             bias=self._bias(attention_bias),
             bias_is_trained=attention_bias is not None
-            or bool(self.position_encoding and self.position_encoding.weights),
+            or self._position_weights(),
             aligned=aligned,
             in_order=scope is None and not given,
             training=training,
@@ -223,7 +232,11 @@ class SelfAttention(GroupedAttention):
 
         return bias
 
-    def _check_step(self, attention_mask, segment_ids, positions) -> None:
+    def _position_weights(self) -> bool:
+        encoding = self.position_encoding
+        return encoding is not None and bool(encoding.weights)
+
+    def _check_step(self, **arguments: Tensor | None) -> None:
         if not self.causal:
             raise ValueError(
                 "Only causal self-attention can run in steps: without "
@@ -231,17 +244,13 @@ class SelfAttention(GroupedAttention):
                 "encoder outside the scope. Received: causal=False, "
                 f"name={self.name!r}"
             )
-        given = {
-            "attention_mask": attention_mask,
-            "segment_ids": segment_ids,
-            "positions": positions,
-        }
-        given = [name for name, value in given.items() if value is not None]
+        given = [name for name, x in arguments.items() if x is not None]
         if given:
             raise ValueError(
-                "Under a decoding scope the scope tells positions and masks; "
-                "give it a `padding_mask` for ragged rows. Received: "
-                f"arguments={given}"
+                "Under a decoding scope the scope tells positions and masks, "
+                "and a layer with a sliding window biases its own scores. Give "
+                "the scope a `padding_mask` for ragged rows, and the layer a "
+                f"`position_encoding`. Received: arguments={given}"
             )
 
     def get_config(self) -> dict[str, Any]:
@@ -250,9 +259,7 @@ class SelfAttention(GroupedAttention):
             **super().get_config(),
             "causal": self.causal,
             "sliding_window": self.sliding_window,
-            "position_encoding": keras.saving.serialize_keras_object(
-                self.position_encoding
-            ),
+            "position_encoding": part_config(self.position_encoding),
         }
 
     def compute_output_spec(
@@ -293,6 +300,7 @@ class CrossAttention(GroupedAttention):
         attention_mask: Booleans, (batch, sequence, context) or (batch, heads,
             sequence, context).
         training: Whether dropout is active.
+        context_mask: The context's Keras mask, which Keras fills in by itself.
 
     Input shape:
         x: (batch, sequence, hidden_dim); context: (batch, context,
@@ -337,9 +345,10 @@ class CrossAttention(GroupedAttention):
         padding_mask: Tensor | None = None,
         attention_mask: Tensor | None = None,
         training: bool | None = None,
+        context_mask: Tensor | None = None,
     ) -> Tensor:
         """Returns what each token gathered, (batch, sequence, hidden_dim)."""
-        padding_mask = masks.combined_padding(padding_mask, context)
+        padding_mask = masks.combined_padding(padding_mask, context_mask)
         if attention_mask is not None:
             attention_mask = masks.check_mask(attention_mask, "attention_mask")
             attention_mask = masks.attention_mask_to_scores(attention_mask)
@@ -356,6 +365,7 @@ class CrossAttention(GroupedAttention):
                 ops.shape(x)[0],
                 lambda: self._context_heads(context),
             )
+            key, value = (ops.cast(x, query.dtype) for x in (key, value))
         visibility = masks.Visibility(
             ops.arange(ops.shape(query)[1], dtype="int32")[None],
             ops.arange(ops.shape(key)[2], dtype="int32")[None],

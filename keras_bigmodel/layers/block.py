@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from keras_bigmodel.layers.feed_forward import FeedForward
-from keras_bigmodel.layers.grouped_attention import as_layer
+from keras_bigmodel.layers.parts import as_layer, build_part, part_config
 
 Tensor = Any
 
@@ -81,10 +81,9 @@ class TransformerBlock(keras.layers.Layer):
         for name, layer in list(self.__dict__.items()):
             if name.endswith("_normalization") and layer is not None:
                 layer.build(x_shape)
-        _build(self.self_attention, x_shape)
-        if self.cross_attention is not None:
-            _build(self.cross_attention, x_shape, context_shape)
-        _build(self.feed_forward, x_shape)
+        build_part(self.self_attention, x_shape)
+        build_part(self.cross_attention, x_shape, context_shape)
+        build_part(self.feed_forward, x_shape)
 
     def _normalized(self, x: Tensor, name: str) -> Tensor:
         """Returns the input of a branch."""
@@ -140,7 +139,7 @@ class TransformerBlock(keras.layers.Layer):
         """Returns the arguments that both kinds of blocks have."""
         normalization = self.normalization
         if not isinstance(normalization, str):
-            normalization = keras.saving.serialize_keras_object(normalization)
+            normalization = part_config(normalization)
         return {
             **super().get_config(),
             "normalization": normalization,
@@ -198,8 +197,3 @@ def new_feed_forward(
     if feed_forward is not None:
         return as_layer(feed_forward)
     return FeedForward(name="feed_forward", **arguments)
-
-
-def _build(layer: keras.layers.Layer, *shapes: Any) -> None:
-    if not layer.built:
-        layer.build(*shapes)

@@ -5,10 +5,9 @@ from typing import Any
 import keras
 
 from keras_bigmodel.layers.attention import CrossAttention
-from keras_bigmodel.layers.block import TransformerBlock
-from keras_bigmodel.layers.block import new_feed_forward
+from keras_bigmodel.layers.block import TransformerBlock, new_feed_forward
 from keras_bigmodel.layers.encoder_block import new_self_attention
-from keras_bigmodel.layers.grouped_attention import as_layer
+from keras_bigmodel.layers.parts import as_layer, part_config
 from keras_bigmodel.layers.positions.base import PositionEncoding
 
 Tensor = Any
@@ -189,10 +188,9 @@ class DecoderBlock(TransformerBlock):
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments, the parts as layers."""
-        serialize = keras.saving.serialize_keras_object
         return {
             **super().get_config(),
-            "self_attention": serialize(self.self_attention),
-            "cross_attention": serialize(self.cross_attention),
-            "feed_forward": serialize(self.feed_forward),
+            "self_attention": part_config(self.self_attention),
+            "cross_attention": part_config(self.cross_attention),
+            "feed_forward": part_config(self.feed_forward),
         }

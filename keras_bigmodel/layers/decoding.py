@@ -12,6 +12,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_bigmodel.layers.masks import check_mask
+
 Tensor = Any
 
 _ACTIVE: contextvars.ContextVar["DecodingScope | None"] = (
@@ -29,7 +31,9 @@ class DecodingScope:
     every attention cache, and gives the outputs which the whole sequence in
     one call would have given at those positions. The model may be functional,
     Sequential or subclassed; a layer that is used several times in it has a
-    cache for each use.
+    cache for each use. So has a model that is called twice in one entry: both
+    calls stand at the same positions, and every entry must then make both. An
+    entry that ends with an exception leaves the state as it was.
 
     A token at position p of its row lives in slot p of the cache (slot
     p mod window under a sliding window), so rows of different lengths share
@@ -51,8 +55,10 @@ class DecodingScope:
             they are computed in.
 
     Raises:
-        ValueError: If a step does not fit the slots, comes with another batch
-            size than the state, or uses a layer that cannot run in steps.
+        ValueError: If a step does not fit the slots (where lengths are known:
+            a graph that is fed a state cannot tell), comes with another batch
+            size or mask shape than the state, calls another model than the
+            step before, or uses a layer that cannot run in steps.
 
     Example:
         >>> model = kbm.models.decoder_lm(100, 32, 2, 2, 16)
@@ -83,11 +89,18 @@ class DecodingScope:
                 "`max_length` must be at least 1. "
                 f"Received: max_length={max_length}"
             )
+        if cache_dtype is not None and "float" not in cache_dtype:
+            raise ValueError(
+                "`cache_dtype` must be a float type, or None. "
+                f"Received: cache_dtype={cache_dtype!r}"
+            )
+        if padding_mask is not None:
+            padding_mask = check_mask(padding_mask, "padding_mask", rank=2)
         self.max_length = max_length
         self.cache_dtype = cache_dtype
         self._state = dict(state or {})
-        self._padding_mask = padding_mask
-        self._seen = 0 if state is None else None
+        self._given_mask = padding_mask
+        self._most_seen = 0 if not self._state else None
         self._tokens: list[Any] = []
         self._reset_step()
 
@@ -102,10 +115,11 @@ class DecodingScope:
 
     def __exit__(self, exception_type: Any, *unused: Any) -> None:
         _ACTIVE.reset(self._tokens.pop())
-        if exception_type is None and self._step_length is not None:
-            self._finish_step()
-        self._reset_step()
-        self._padding_mask = None
+        try:
+            if exception_type is None and self._step_length is not None:
+                self._finish_step()
+        finally:
+            self._reset_step()
 
     @property
     def state(self) -> dict[str, Tensor]:
@@ -148,6 +162,13 @@ class DecodingScope:
         """
         if self._step_length is None:
             self._start_step(batch_size, length)
+        both = self._step_length, length
+        if all(isinstance(x, int) for x in both) and both[0] != both[1]:
+            raise ValueError(
+                "All sequences in a step stand at the same positions. Call an "
+                "encoder outside the scope. Received: sequences of lengths "
+                f"{both[0]} and {both[1]}"
+            )
         return self._step_positions
 
     def shared(self, key: Any, compute: Callable[[], Any]) -> Any:
@@ -182,10 +203,11 @@ class DecodingScope:
         self._written[name] = value
 
     def _start_step(self, batch_size: Any, length: Any) -> None:
-        lengths = self._state.get(LENGTHS)
+        lengths = self.lengths
         if lengths is not None:
             _check_batch(lengths.shape[0], batch_size, LENGTHS)
         self._check_room(length)
+        self._check_mask_shape(batch_size, length)
         self._step_length = length
         index = ops.arange(length, dtype="int32")[None, :]
         if self._padding_mask is None:
@@ -207,18 +229,33 @@ class DecodingScope:
 
     def _check_room(self, length: Any) -> None:
         if not isinstance(length, int) or not isinstance(self.max_length, int):
-            self._seen = None
+            self._most_seen = None
             return
-        seen = self._seen
-        if seen is None and not self.is_first_step:
-            seen = _concrete_maximum(self._state[LENGTHS])
-        seen = seen or 0
-        if seen + length > self.max_length:
+        seen = self._most_seen
+        if seen is None or seen + length > self.max_length:
+            # A ragged step's padding counts no more once it is over.
+            exact = None if self.is_first_step else _maximum(self.lengths)
+            seen = seen if exact is None else exact
+            self._most_seen = seen
+        if (seen or 0) + length > self.max_length:
             raise ValueError(
-                f"{length} more tokens after {seen} do not fit the scope. Make "
-                "it with a larger `max_length`. Received: "
+                f"{length} more tokens after {seen or 0} do not fit the scope. "
+                "Make it with a larger `max_length`. Received: "
                 f"max_length={self.max_length}"
             )
+
+    def _check_mask_shape(self, batch_size: Any, length: Any) -> None:
+        if self._padding_mask is None:
+            return
+        shape = tuple(self._padding_mask.shape)
+        for kept, came in zip(shape, (batch_size, length), strict=True):
+            both_known = isinstance(kept, int) and isinstance(came, int)
+            if both_known and kept != came:
+                raise ValueError(
+                    "`padding_mask` must be (batch, sequence), as long as the "
+                    f"step: ({batch_size}, {length}). "
+                    f"Received: padding_mask.shape={shape}"
+                )
 
     def _finish_step(self) -> None:
         missing = set(self._state) - set(self._written) - {LENGTHS}
@@ -230,11 +267,13 @@ class DecodingScope:
                 f"{sorted(missing)}; layers not seen in the first step: "
                 f"{sorted(surplus)}"
             )
-        if self._seen is not None:
-            self._seen += self._step_length
+        if self._most_seen is not None:
+            self._most_seen += self._step_length
         self._state = {LENGTHS: self._next_lengths, **self._written}
+        self._given_mask = None
 
     def _reset_step(self) -> None:
+        self._padding_mask = self._given_mask
         self._step_length: Any = None
         self._step_positions: Tensor = None
         self._next_lengths: Tensor = None
@@ -275,7 +314,7 @@ def _check_batch(kept: Any, came: Any, name: str) -> None:
         )
 
 
-def _concrete_maximum(lengths: Tensor) -> int | None:
+def _maximum(lengths: Tensor) -> int | None:
     """Returns the largest length if it is known now, not only in a graph."""
     try:
         return int(ops.convert_to_numpy(lengths).max())

@@ -5,9 +5,8 @@ from typing import Any
 import keras
 
 from keras_bigmodel.layers.attention import SelfAttention
-from keras_bigmodel.layers.block import TransformerBlock
-from keras_bigmodel.layers.block import new_feed_forward
-from keras_bigmodel.layers.grouped_attention import as_layer
+from keras_bigmodel.layers.block import TransformerBlock, new_feed_forward
+from keras_bigmodel.layers.parts import as_layer, part_config
 from keras_bigmodel.layers.positions.base import PositionEncoding
 
 Tensor = Any
@@ -151,11 +150,10 @@ class EncoderBlock(TransformerBlock):
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments, the parts as layers."""
-        serialize = keras.saving.serialize_keras_object
         return {
             **super().get_config(),
-            "self_attention": serialize(self.self_attention),
-            "feed_forward": serialize(self.feed_forward),
+            "self_attention": part_config(self.self_attention),
+            "feed_forward": part_config(self.feed_forward),
         }
 
 

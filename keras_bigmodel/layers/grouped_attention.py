@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_bigmodel.layers import chunked_attention, dot_product
 from keras_bigmodel.layers.masks import Visibility
+from keras_bigmodel.layers.parts import as_layer, build_part, part_config
 from keras_bigmodel.layers.projection import project
 from keras_bigmodel.layers.recorder import AttentionRecorder
 
@@ -98,7 +99,8 @@ class GroupedAttention(keras.layers.Layer):
             projection = keras.layers.Dense(
                 units,
                 use_bias=name in self.use_bias,
-                kernel_initializer=clone_initializer(self.kernel_initializer),
+                # Each its own: one used twice draws the same twice.
+                kernel_initializer=self.kernel_initializer.clone(),
                 dtype=self.dtype_policy,
                 name=name,
             )
@@ -108,8 +110,7 @@ class GroupedAttention(keras.layers.Layer):
             (self.query_normalization, self.num_heads),
             (self.key_normalization, self.num_key_value_heads),
         ):
-            if layer is not None:
-                layer.build((None, None, heads, self._width))
+            build_part(layer, (None, None, heads, self._width))
         if self.use_sinks:
             self.sinks = self.add_weight(
                 name="sinks", shape=(self.num_heads,), initializer="zeros"
@@ -228,15 +229,14 @@ class GroupedAttention(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
-        serialize = keras.saving.serialize_keras_object
         return {
             **super().get_config(),
             "num_heads": self.num_heads,
             "head_dim": self.head_dim,
             "num_key_value_heads": self.num_key_value_heads,
             "use_bias": list(self.use_bias),
-            "query_normalization": serialize(self.query_normalization),
-            "key_normalization": serialize(self.key_normalization),
+            "query_normalization": part_config(self.query_normalization),
+            "key_normalization": part_config(self.key_normalization),
             "logit_soft_cap": self.logit_soft_cap,
             "scale": self.scale,
             "use_sinks": self.use_sinks,
@@ -245,18 +245,6 @@ class GroupedAttention(keras.layers.Layer):
                 self.kernel_initializer
             ),
         }
-
-
-def as_layer(layer: Any) -> Any:
-    """Returns a layer that came as itself or as its serialised config."""
-    if isinstance(layer, dict):
-        return keras.saving.deserialize_keras_object(layer)
-    return layer
-
-
-def clone_initializer(initializer: Any) -> Any:
-    """Returns a copy, so that two weights do not start as the same numbers."""
-    return initializer.__class__.from_config(initializer.get_config())
 
 
 def _biased_projections(use_bias: bool | Collection[str]) -> tuple[str, ...]:

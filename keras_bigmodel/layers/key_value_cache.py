@@ -91,8 +91,9 @@ def recall(
     value = scope.read(f"{name}/value", batch_size)
     if key is None:
         key, value = compute()
-    scope.write(f"{name}/key", key)
-    scope.write(f"{name}/value", value)
+    for part, x in (("key", key), ("value", value)):
+        kept = ops.cast(x, scope.cache_dtype or x.dtype)
+        scope.write(f"{name}/{part}", kept)
     return key, value
 
 
@@ -123,7 +124,8 @@ def _put(scope, cache, x, slots, window):
 
     def indices():
         positions = scope.positions(batch, length)
-        slot = ops.mod(positions, slots)
+        # Without a window nothing wraps: a token too many is an error.
+        slot = positions if window is None else ops.mod(positions, slots)
         shape = (batch, heads, length)
         parts = [
             ops.arange(batch, dtype="int32")[:, None, None],

@@ -174,19 +174,21 @@ def check_mask(mask: Tensor, name: str, rank: int | None = None) -> Tensor:
     return ops.cast(mask, "bool")
 
 
-def combined_padding(padding_mask: Tensor | None, x: Tensor) -> Tensor | None:
-    """Joins a caller's padding mask with the Keras mask that x carries.
+def combined_padding(
+    padding_mask: Tensor | None, keras_mask: Tensor | None
+) -> Tensor | None:
+    """Joins a caller's padding mask with the one that Keras handed over.
 
     Args:
         padding_mask: Booleans, (B, S), or None.
-        x: A tensor, (B, S, ...), with or without a Keras mask.
+        keras_mask: The same, from the layers before.
 
     Raises:
         ValueError: If `padding_mask` is not boolean or not of rank 2.
     """
     if padding_mask is not None:
         padding_mask = check_mask(padding_mask, "padding_mask", rank=2)
-    return combine_masks(padding_mask, getattr(x, "_keras_mask", None))
+    return combine_masks(padding_mask, keras_mask)
 
 
 def _broadcast_positions(query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:

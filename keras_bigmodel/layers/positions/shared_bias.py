@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_bigmodel.layers import decoding
+from keras_bigmodel.layers.parts import as_layer, build_part, part_config
 from keras_bigmodel.layers.positions.base import PositionEncoding
 
 Tensor = Any
@@ -52,8 +53,7 @@ class SharedPositionBias(keras.layers.Layer):
 
     def __init__(self, encoding: PositionEncoding, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if isinstance(encoding, dict):
-            encoding = keras.saving.deserialize_keras_object(encoding)
+        encoding = as_layer(encoding)
         if type(encoding).bias is PositionEncoding.bias:
             raise ValueError(
                 "The encoding must override `bias`. "
@@ -64,8 +64,7 @@ class SharedPositionBias(keras.layers.Layer):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Builds the encoding."""
-        if not self.encoding.built:
-            self.encoding.build(input_shape)
+        build_part(self.encoding, input_shape)
 
     def call(self, x: Tensor) -> Tensor:
         """Returns the bias between the sequence and what it may see."""
@@ -79,16 +78,15 @@ class SharedPositionBias(keras.layers.Layer):
         """Returns None: scores have no padding of their own."""
         return None
 
-    def compute_output_shape(
-        self, input_shape: tuple[int | None, ...]
-    ) -> tuple[int | None, ...]:
-        """Returns the shape outside a scope."""
-        length = input_shape[1]
-        return (1, self.encoding.num_heads, length, length)
+    def compute_output_spec(self, x: Tensor) -> keras.KerasTensor:
+        """Returns the bias outside a scope."""
+        length = x.shape[1]
+        shape = (1, self.encoding.num_heads, length, length)
+        return keras.KerasTensor(shape, dtype="float32")
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {
             **super().get_config(),
-            "encoding": keras.saving.serialize_keras_object(self.encoding),
+            "encoding": part_config(self.encoding),
         }

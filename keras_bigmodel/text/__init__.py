@@ -11,6 +11,7 @@ from keras_bigmodel.text.datasets import (
     seq2seq_dataset,
 )
 from keras_bigmodel.text.streaming import TextStream
+from keras_bigmodel.text.unigram import UnigramTokenizer
 from keras_bigmodel.text.word_piece import WordPieceTokenizer
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "CharacterTokenizer",
     "TextStream",
     "Tokenizer",
+    "UnigramTokenizer",
     "WordPieceTokenizer",
     "classification_dataset",
     "language_model_dataset",

@@ -77,7 +77,7 @@ def _character_map(*options: bool) -> CharacterMap:
 @functools.cache
 def _mark_classes() -> PagedTable:
     """Returns the canonical combining class of marks that are no accents."""
-    classes = np.zeros(NUM_CODES + 256, np.int32)
+    classes = np.zeros(NUM_CODES + 1, np.int32)
     for code in known_codes():
         if unicodedata.category(chr(code)) != "Mn":
             classes[code] = unicodedata.combining(chr(code))

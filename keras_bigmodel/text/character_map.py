@@ -51,11 +51,13 @@ class PagedTable:
     """A number for each code point; pages that are alike are kept once.
 
     Args:
-        values: An array of `NUM_CODES` integers.
+        values: An array of integers, one for each code point, and for as many
+            numbers above as are wanted.
     """
 
     def __init__(self, values: np.ndarray):
-        rows = np.asarray(values, np.int32).reshape(-1, 256)
+        values = np.asarray(values, np.int32)
+        rows = np.pad(values, (0, -len(values) % 256)).reshape(-1, 256)
         pages, index = np.unique(rows, axis=0, return_inverse=True)
         self._index = GraphArray(index.reshape(-1).astype(np.int32))
         self._pages = GraphArray(pages.reshape(-1))
@@ -73,14 +75,19 @@ class CharacterMap:
 
     Args:
         replacements: The sequences, by code point. In them `ITSELF` stands
-            for the code point; others are left as they are.
+            for the code point; others are left as they are. Numbers above the
+            last code point may be replaced too.
     """
 
     def __init__(self, replacements: dict[int, list[int]]):
         distinct: dict[tuple[int, ...], int] = {(ITSELF,): 0}
-        kinds = np.zeros(NUM_CODES, np.int32)
+        size = max(NUM_CODES, 1 + max(replacements, default=0))
+        kinds = np.zeros(size, np.int32)
         for code, sequence in replacements.items():
-            key = tuple(ITSELF if new == code else new for new in sequence)
+            key = tuple(sequence)
+            if len(key) > 1:
+                # So that many characters share one sequence.
+                key = tuple(ITSELF if new == code else new for new in key)
             kinds[code] = distinct.setdefault(key, len(distinct))
         lengths = np.array([len(key) for key in distinct], np.int32)
         flat = [new for key in distinct for new in key]
@@ -88,6 +95,10 @@ class CharacterMap:
         self._lengths = GraphArray(lengths)
         self._starts = GraphArray(np.cumsum(lengths) - lengths)
         self._flat = GraphArray(np.array(flat, np.int32))
+
+    def changes(self, codes: tf.Tensor) -> tf.Tensor:
+        """Returns which code points have a sequence, be it themselves."""
+        return self._kinds(codes) > 0
 
     def __call__(self, characters: tf.RaggedTensor) -> tf.RaggedTensor:
         """Returns the rows of int32 code points, characters replaced."""

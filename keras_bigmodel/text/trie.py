@@ -112,3 +112,43 @@ class Trie:
             shape_invariants=(tf.TensorShape([]),) + (any_size,) * 4,
         )
         return state[3], state[4]
+
+    def all_matches(self, symbols: tf.Tensor) -> tf.Tensor:
+        """Returns the words of each length that begin at each place.
+
+        Args:
+            symbols: int32 symbols; each sequence ends with `END`.
+
+        Returns:
+            int32 values (lengths, places), lengths from 1 up to the longest
+            word met, `NOTHING` where there is no word.
+        """
+        import tensorflow as tf
+
+        size = tf.size(symbols)
+
+        def go_on(places, nodes, found):
+            length = found.size()
+            nodes = self.step(nodes, tf.gather(symbols, places + length))
+            places = tf.boolean_mask(places, nodes >= 0)
+            nodes = tf.boolean_mask(nodes, nodes >= 0)
+            values = tf.tensor_scatter_nd_update(
+                tf.fill([size], NOTHING),
+                places[:, tf.newaxis],
+                self.value(nodes),
+            )
+            return places, nodes, found.write(length, values)
+
+        any_size = tf.TensorShape([None])
+        found = tf.TensorArray(
+            tf.int32, 0, dynamic_size=True, element_shape=any_size
+        )
+        _, _, found = tf.while_loop(
+            lambda places, nodes, found: tf.size(places) > 0,
+            go_on,
+            (tf.range(size), tf.zeros([size], tf.int32), found),
+            shape_invariants=(any_size, any_size, tf.TensorShape(None)),
+        )
+        # Without places nothing was looked for.
+        found = found.write(found.size(), tf.fill([size], NOTHING))
+        return found.stack()

@@ -20,7 +20,8 @@ class Blocks:
     """Makes the blocks of one stack; the arguments are `decoder_lm`'s.
 
     Raises:
-        ValueError: If `sliding_window` has not one entry a layer.
+        ValueError: If `sliding_window` or the position encodings have not one
+            entry a layer.
     """
 
     positions: PositionChoice
@@ -49,6 +50,9 @@ class Blocks:
     attention_dropout: float = 0.0
     drop_path: float = 0.0
     dtype: Any = None
+
+    def __post_init__(self) -> None:
+        self.positions.check_blocks(self.num_layers)
 
     def encoder_block(self, index: int) -> layers.EncoderBlock:
         """Returns block `index` of an encoder."""
@@ -89,7 +93,7 @@ class Blocks:
         return layers.SelfAttention(
             causal=causal,
             sliding_window=windows[index],
-            position_encoding=self.positions.for_attention(),
+            position_encoding=self.positions.for_attention(index),
             use_sinks=self.use_sinks,
             name="self_attention",
             **self._attention_arguments(),

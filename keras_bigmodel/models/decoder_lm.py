@@ -21,7 +21,10 @@ def decoder_lm(
     *,
     head_dim: int | None = None,
     num_key_value_heads: int | None = None,
-    position_encoding: str | keras.layers.Layer | None = "rotary",
+    position_encoding: str
+    | keras.layers.Layer
+    | None
+    | Sequence[str | keras.layers.Layer | None] = "rotary",
     normalization: str | keras.layers.Layer = "layer",
     epsilon: float = 1e-5,
     normalize_first: bool = True,
@@ -67,7 +70,8 @@ def decoder_lm(
         head_dim: Features of a head; default: hidden_dim / num_heads.
         num_key_value_heads: Key and value heads; default: num_heads.
         position_encoding: "rotary", "learned", "sinusoidal", "alibi",
-            "relative" (one table for all blocks), None, or a layer.
+            "relative" (one table for all blocks), None, or a layer; or a
+            sequence of one entry a block, as in Gemma 3.
         normalization: "layer", "rms", or a layer to be copied.
         epsilon: Of the normalisations.
         normalize_first: Whether branches read the normalised stream.

@@ -1,5 +1,6 @@
 """From a builder's word for a position encoding to the layer."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -80,14 +81,48 @@ class PositionChoice:
     a bias with weights is computed once for all blocks.
 
     Args:
-        kind: As in `new_position_encoding`.
+        kind: As in `new_position_encoding`, or a sequence of such, one entry a
+            block, of encodings that act within each attention.
         **arguments: As in `new_position_encoding`.
+
+    Raises:
+        ValueError: If a kind is unknown, or an entry of a sequence acts
+            outside the attention of its block.
     """
 
     def __init__(
-        self, kind: str | keras.layers.Layer | None, **arguments: Any
+        self,
+        kind: str
+        | keras.layers.Layer
+        | None
+        | Sequence[str | keras.layers.Layer | None],
+        **arguments: Any,
     ) -> None:
+        self.by_block = None
+        if isinstance(kind, (list, tuple)):
+            self.by_block = [PositionChoice(one, **arguments) for one in kind]
+            kind = None
         self.encoding = new_position_encoding(kind, **arguments)
+        for choice in self.by_block or ():
+            if choice._overrides("embed") or choice._is_shared():
+                raise ValueError(
+                    "Blocks can differ in encodings that rotate or bias within "
+                    "their attention, with no weights. "
+                    f"Received: position_encoding={choice.encoding.name}"
+                )
+
+    def check_blocks(self, num_layers: int) -> None:
+        """Checks that a sequence of encodings has an entry for each block.
+
+        Raises:
+            ValueError: If it has not.
+        """
+        if self.by_block is not None and len(self.by_block) != num_layers:
+            raise ValueError(
+                "A sequence of position encodings has one entry a block. "
+                f"Received: entries={len(self.by_block)}, "
+                f"num_layers={num_layers}"
+            )
 
     def embed(self, x: Tensor, positions: Tensor | None = None) -> Tensor:
         """Returns the embeddings, told of their positions if so encoded."""
@@ -105,8 +140,10 @@ class PositionChoice:
             self.encoding, name=f"{self.encoding.name}_bias"
         )(x)
 
-    def for_attention(self) -> keras.layers.Layer | None:
-        """Returns an encoding for one attention layer, or None."""
+    def for_attention(self, index: int) -> keras.layers.Layer | None:
+        """Returns an encoding for the attention of one block, or None."""
+        if self.by_block is not None:
+            return self.by_block[index].for_attention(index)
         inside = self._overrides("rotate") or self._overrides("bias")
         if not inside or self._is_shared():
             return None

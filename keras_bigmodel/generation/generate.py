@@ -11,7 +11,7 @@ from keras_bigmodel.generation import prompts as prompt_rows
 from keras_bigmodel.generation import samplers
 from keras_bigmodel.generation.compiled import compiled_program
 from keras_bigmodel.generation.processors import Penalties
-from keras_bigmodel.generation.program import Program
+from keras_bigmodel.generation.program import Program, prefill_chunk
 from keras_bigmodel.generation.rows import Row, Stops
 
 # Tokens between two looks at the text: few enough to stream smoothly, enough
@@ -148,16 +148,19 @@ def _prepare(
         processors.append(Penalties(rows.vocabulary_size))
         parameters |= sampler.penalties()
     kind = (sampler.kind(), tuple(processors))
+    context = prompt_rows.context_of(model)
+    long_prompts = max(map(len, rows.ids)) - 1 > prefill_chunk(context)
     program = compiled_program(
         model,
-        (*kind, log_probabilities, cache_dtype),
+        (*kind, log_probabilities, cache_dtype, long_prompts),
         lambda: Program(
             model,
             sampler,
             processors,
             log_probabilities,
             cache_dtype,
-            context=prompt_rows.context_of(model),
+            context=context,
+            long_prompts=long_prompts,
         ),
         jit_compile,
     )

@@ -29,6 +29,8 @@ class Program:
         log_probabilities: Whether to return those of the tokens.
         cache_dtype: Float type of cached keys and values; None: as computed.
         context: The model's context in tokens; None: unlimited.
+        long_prompts: Whether prompts may be longer than a piece that is read
+            at once; a program without is traced faster.
     """
 
     def __init__(
@@ -39,13 +41,15 @@ class Program:
         log_probabilities: bool = False,
         cache_dtype: str | None = None,
         context: int | None = None,
+        long_prompts: bool = True,
     ) -> None:
         self.step = step
         self.sampler = sampler
         self.processors = tuple(processors)
         self.log_probabilities = log_probabilities
         self.cache_dtype = cache_dtype
-        self.chunk = min(PREFILL_CHUNK, context or PREFILL_CHUNK)
+        self.chunk = prefill_chunk(context)
+        self.long_prompts = long_prompts
 
     def start(
         self, prompt_ids: Tensor, lengths: Tensor, capacity: Any
@@ -184,7 +188,7 @@ class Program:
         self, token_ids: Tensor, lengths: Tensor, width: Any, capacity: Any
     ) -> dict[str, Tensor]:
         """Returns the state after the first `lengths` tokens of each row."""
-        pieces = (width - 1) // self.chunk
+        pieces = (width - 1) // self.chunk if self.long_prompts else 0
         first = width - pieces * self.chunk
 
         def read(start: Any, size: Any, state: dict | None) -> dict:
@@ -239,6 +243,11 @@ class Program:
             str(number): processor.update(carry["memory"][str(number)], picked)
             for number, processor in enumerate(self.processors)
         }
+
+
+def prefill_chunk(context: int | None) -> int:
+    """Returns how many tokens of a prompt are read at once."""
+    return min(PREFILL_CHUNK, context or PREFILL_CHUNK)
 
 
 def _maximum(x: Any, least: int) -> Any:

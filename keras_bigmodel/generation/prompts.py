@@ -38,7 +38,7 @@ def read(prompts: Any, tokenizer: Any, model: keras.Model) -> Prompts:
             has no start id, there are strings and no tokenizer, or an id is
             not in the vocabulary.
     """
-    vocabulary_size = int(model.output_shape[-1])
+    vocabulary_size = vocabulary_of(model)
     if isinstance(prompts, np.ndarray):
         prompts = prompts.tolist()
     is_single = isinstance(prompts, str) or (
@@ -63,6 +63,16 @@ def read(prompts: Any, tokenizer: Any, model: keras.Model) -> Prompts:
             f"tokenizer belong to the model? Received: token_id={wrong}"
         )
     return Prompts(rows, is_single, vocabulary_size)
+
+
+def vocabulary_of(model: keras.Model) -> int:
+    """Returns the number of tokens that a model scores."""
+    shape = getattr(model, "output_shape", None)
+    if shape is None:
+        # A subclassed model has no shapes until it is called, and must not
+        # make its weights inside a graph.
+        shape = model(np.zeros((1, 1), "int32")).shape
+    return int(shape[-1])
 
 
 def context_of(model: keras.Model) -> int | None:

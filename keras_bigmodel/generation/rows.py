@@ -86,6 +86,7 @@ class Row:
         self._stream = tokenizer and TextStream(tokenizer)
         self._stops = stops
         self._given = 0
+        self._cut_at_text = False
 
     def take(self, made: dict[str, Any], index: int) -> Any:
         """Takes a call's tokens of row `index`, and returns what is new."""
@@ -93,15 +94,15 @@ class Row:
             return self._piece([])
         count = int(made["counts"][index])
         new = made["tokens"][index, :count].tolist()
-        if "log_probabilities" in made:
-            scores = made["log_probabilities"][index, :count].tolist()
-            self.log_probabilities += scores
         if new and new[-1] in self._stops.ids:
             new.pop()
             self._finish("stop")
         elif made["finished"][index]:
             self.is_finished = True
         self.ids += new
+        if "log_probabilities" in made:
+            scores = made["log_probabilities"][index, : len(new)]
+            self.log_probabilities += scores.tolist()
         if self._stream is not None:
             self.text += self._stream.push(new)
             self._cut()
@@ -118,8 +119,6 @@ class Row:
         piece = self.text[self._given :]
         self._given = len(self.text)
         return piece
-
-    _cut_at_text = False
 
     def _cut(self) -> None:
         place = self._stops.find(self.text)

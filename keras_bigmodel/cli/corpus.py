@@ -16,7 +16,9 @@ PYTHON_DOCUMENTATION = "the Python language reference (pydoc_data.topics)"
 HELD_OUT_SHARE = 0.1
 MAX_HELD_OUT_BYTES = 250_000
 MIN_BYTES = 10_000
-MIN_DOCUMENTS = 20
+
+# How many passages the held-out part of one long text is made of, about.
+_PASSAGES_HELD_OUT = 8
 
 # A repeated title is no leak; a repeated paragraph of this length is one.
 _MIN_REPEATED_CHARACTERS = 40
@@ -44,8 +46,8 @@ def load_corpus(path: str | os.PathLike | None = None) -> Corpus:
     """Read text and split it by document.
 
     Paragraphs that occur twice are kept once, so that nothing held out was
-    trained on. Where there are fewer than 20 documents they are cut into
-    passages, which are then split.
+    trained on. Where whole documents are too long to hold out a tenth, they
+    are cut into passages, which are then split.
 
     Args:
         path: a UTF-8 file, or a folder of such; None is the language
@@ -67,12 +69,14 @@ def load_corpus(path: str | os.PathLike | None = None) -> Corpus:
             "bytes are needed once repeated paragraphs are left out. "
             f"Received: {name} with {kept:,} bytes"
         )
-    if len(documents) < MIN_DOCUMENTS:
-        size = max(kept // (5 * MIN_DOCUMENTS), 1)
+    wanted = min(HELD_OUT_SHARE * kept, MAX_HELD_OUT_BYTES)
+    train, held_out = split(documents, wanted)
+    if num_bytes(held_out) < wanted / 2:
+        size = int(wanted / _PASSAGES_HELD_OUT)
         documents = [
             passage for text in documents for passage in passages(text, size)
         ]
-    train, held_out = split(documents)
+        train, held_out = split(documents, wanted)
     return Corpus(name, train, held_out, total - kept)
 
 
@@ -186,22 +190,16 @@ def _joined(units: Iterable[str], size: int) -> list[str]:
     return groups
 
 
-def split(
-    documents: list[str],
-    share: float = HELD_OUT_SHARE,
-    max_bytes: int = MAX_HELD_OUT_BYTES,
-) -> tuple[list[str], list[str]]:
+def split(documents: list[str], wanted: float) -> tuple[list[str], list[str]]:
     """Split documents into those to train on and those held out.
 
-    The choice is random but always the same. A document is held out while
-    all held out stay below the wanted share, so a very long one never is.
+    The choice is random but always the same. A document is held out while it
+    fits into what is wanted, so a very long one never is.
 
     Args:
         documents: the texts.
-        share: how much of the bytes to hold out.
-        max_bytes: never hold out more than this.
+        wanted: how many bytes to hold out at most.
     """
-    wanted = min(share * num_bytes(documents), max_bytes)
     order = list(range(len(documents)))
     random.Random(0).shuffle(order)
     chosen: set[int] = set()

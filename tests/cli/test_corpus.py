@@ -73,13 +73,20 @@ def test_repeated_paragraphs_are_kept_once():
     assert kept[2:] == ["Note\n\nNote"]
 
 
-def test_split_never_holds_out_more_than_its_share():
+def test_split_never_holds_out_more_than_is_wanted():
     documents = ["x" * 500, *("y" * 10 for _ in range(50))]
-    train, held_out = corpus.split(documents, share=0.1)
-    assert corpus.num_bytes(held_out) == 100
-    assert sorted(train + held_out) == sorted(documents)
-    _, held_out = corpus.split(documents, share=0.1, max_bytes=35)
+    train, held_out = corpus.split(documents, 35)
     assert corpus.num_bytes(held_out) == 30
+    assert sorted(train + held_out) == sorted(documents)
+
+
+def test_uneven_documents_are_cut_too(tmp_path):
+    (tmp_path / "long").write_text(document(0, 700))
+    for i in range(30):
+        (tmp_path / f"short{i}").write_text(f"note {i}")
+    found = corpus.load_corpus(tmp_path)
+    train, held_out = map(corpus.num_bytes, (found.train, found.held_out))
+    assert 0.07 < held_out / (train + held_out) <= 0.1
 
 
 def test_compressors_see_every_byte():

@@ -1,0 +1,43 @@
+"""Printing for people: headings, tables, streams of words."""
+
+import sys
+from collections.abc import Iterable, Sequence
+
+
+def heading(text: str) -> None:
+    """Print a title over what follows."""
+    print(f"\n{text}\n{'─' * len(text)}", flush=True)
+
+
+def table(rows: Iterable[Sequence[str]]) -> None:
+    """Print rows in columns: the first to the left, numbers to the right."""
+    rows = [[str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for first, *rest in rows:
+        cells = [first.ljust(widths[0])]
+        cells += [
+            cell.rjust(width)
+            for cell, width in zip(rest, widths[1:], strict=True)
+        ]
+        print("  " + "  ".join(cells).rstrip())
+    sys.stdout.flush()
+
+
+def stream(pieces: Iterable[str]) -> str:
+    """Print pieces of text as they come and return the whole."""
+    whole = ""
+    for piece in pieces:
+        print(piece, end="", flush=True)
+        whole += piece
+    print(flush=True)
+    return whole
+
+
+def megabytes(count: float) -> str:
+    """A number of bytes, readable."""
+    return f"{count / 1e6:,.1f} MB"
+
+
+def fit_verbosity() -> int:
+    """A moving bar on a terminal, a line for each round elsewhere."""
+    return 1 if sys.stdout.isatty() else 2

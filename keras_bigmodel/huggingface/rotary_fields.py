@@ -138,12 +138,22 @@ def _scaling(
         options[original] = config.get(original) or options.get(
             original, longest
         )
-    if kind == "longrope" and options.get("factor") is None:
-        options["factor"] = longest / options[original]
+    if kind in ("yarn", "longrope") and options.get("factor") is None:
+        options["factor"] = _ratio(longest, options[original])
     return {
         "type": kind,
         **{k: v for k, v in options.items() if v is not None},
     }
+
+
+def _ratio(longest: Any, original: Any) -> float:
+    for size in (longest, original):
+        if type(size) is not int or size < 1:
+            raise ValueError(
+                "max_position_embeddings and original_max_position_embeddings "
+                f"must be positive integers, not {size!r:.80}"
+            )
+    return longest / original
 
 
 @dataclasses.dataclass(frozen=True)

@@ -38,6 +38,9 @@ class RotaryPositionEncoding(PositionEncoding):
             - `"dynamic"`: `factor`, `original_max_position_embeddings`;
             - `"llama3"`: `factor`, `low_freq_factor`, `high_freq_factor`,
               `original_max_position_embeddings`;
+            - `"longrope"`: `factor`, `original_max_position_embeddings`,
+              `short_factor`, `long_factor` (lists, a divisor for each pair)
+              and, as an option, `attention_factor`;
             - `"yarn"`: `factor`, `original_max_position_embeddings` and, as
               options, `beta_fast`, `beta_slow`, `attention_factor`, `mscale`,
               `mscale_all_dim`, `truncate`.
@@ -74,9 +77,11 @@ class RotaryPositionEncoding(PositionEncoding):
         - Grattafiori et al. 2024, The Llama 3 Herd of Models, section 3.2
           (llama3), https://arxiv.org/abs/2407.21783
         - Peng et al. 2023, YaRN, sections 3.2 to 3.4 and, for dynamic,
-          section 3.3, https://arxiv.org/abs/2309.00071. Under dynamic scaling
-          each row of a batch goes by its own length, and keys in a cache keep
-          the angles of the length at which they were written.
+          section 3.3, https://arxiv.org/abs/2309.00071
+        - Ding et al. 2024, LongRoPE, section 3, and its published code for the
+          magnitude, https://arxiv.org/abs/2402.13753. Under dynamic scaling
+          and LongRoPE each row of a batch goes by its own length, and keys in
+          a cache keep the angles of the length at which they were written.
     """
 
     def __init__(

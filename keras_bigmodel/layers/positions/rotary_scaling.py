@@ -157,10 +157,64 @@ class YarnScaling:
         return (1 - divided) * plain + divided * plain / self.factor
 
 
+@dataclasses.dataclass(frozen=True)
+class LongRopeScaling:
+    """LongRoPE: a divisor of its own for each frequency.
+
+    `short_factor` up to `original_max_position_embeddings`, `long_factor` in
+    longer texts.
+    """
+
+    factor: float
+    original_max_position_embeddings: int
+    short_factor: tuple[float, ...]
+    long_factor: tuple[float, ...]
+    attention_factor: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.original_max_position_embeddings < 2:
+            raise ValueError(
+                "`original_max_position_embeddings` must be at least 2. "
+                "Received: original_max_position_embeddings="
+                f"{self.original_max_position_embeddings}"
+            )
+
+    @property
+    def magnitude(self) -> float:
+        """What sines and cosines are multiplied by."""
+        if self.attention_factor is not None:
+            return self.attention_factor
+        if self.factor <= 1:
+            return 1.0
+        maximum = self.original_max_position_embeddings
+        return math.sqrt(1 + math.log(self.factor) / math.log(maximum))
+
+    def frequencies(
+        self, base: float, rotary_dim: int, positions: Tensor
+    ) -> Any:
+        """Returns (batch or 1, 1, rotary_dim / 2) frequencies, by row."""
+        plain = inverse_frequencies(base, rotary_dim)
+        both = (self.short_factor, self.long_factor)
+        if any(len(factors) != len(plain) for factors in both):
+            raise ValueError(
+                f"`short_factor` and `long_factor` must have {len(plain)} "
+                "entries, one for each pair that turns. Received: "
+                f"lengths={[len(factors) for factors in both]}"
+            )
+        short, long = (
+            np.asarray(plain / np.asarray(factors), "float32")
+            for factors in both
+        )
+        last = ops.max(positions, axis=-1, keepdims=True)[..., None]
+        is_long = last >= self.original_max_position_embeddings
+        return ops.where(is_long, long, short)
+
+
 SCALINGS = {
     "linear": LinearScaling,
     "dynamic": DynamicScaling,
     "llama3": Llama3Scaling,
+    "longrope": LongRopeScaling,
     "yarn": YarnScaling,
 }
 
@@ -193,10 +247,20 @@ def resolve(scaling: dict[str, Any] | None) -> Any:
             f"`scaling` of type {kind!r} has unknown options {unknown} and "
             f"lacks {missing}. Received: scaling={scaling}"
         )
+    # A frozen part can be looked up; a list could not.
+    options = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in options.items()
+    }
     wrong = sorted(
         name
         for name, value in options.items()
-        if not isinstance(value, bool) and value is not None and not value > 0
+        if not isinstance(value, bool)
+        and value is not None
+        and not all(
+            part > 0
+            for part in (value if isinstance(value, tuple) else [value])
+        )
     )
     if wrong:
         raise ValueError(

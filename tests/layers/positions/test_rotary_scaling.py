@@ -23,6 +23,14 @@ YARN = {
     "original_max_position_embeddings": 32768,
 }
 
+LONGROPE = {
+    "type": "longrope",
+    "factor": 3.0,
+    "original_max_position_embeddings": 7,
+    "short_factor": [1.0, 1.25, 1.5],
+    "long_factor": [2.0, 3.0, 5.0],
+}
+
 
 def scaled(scaling, base, rotary_dim, length=1):
     part = rotary_scaling.resolve(scaling)
@@ -149,6 +157,49 @@ def test_yarn_magnitude_scales_what_turns():
 
 
 @pytest.mark.parametrize(
+    ("length", "factors"),
+    [(7, LONGROPE["short_factor"]), (8, LONGROPE["long_factor"])],
+)
+def test_longrope(length, factors):
+    frequencies, magnitude = scaled(LONGROPE, 10000.0, 6, length)
+    expected = np.divide(plain(10000.0, 6), factors)
+    np.testing.assert_allclose(frequencies, expected, rtol=1e-6)
+    assert math.isclose(magnitude, math.sqrt(1 + math.log(3) / math.log(7)))
+
+
+def test_longrope_goes_by_each_row():
+    part = rotary_scaling.resolve(LONGROPE)
+    rows = np.array([[0, 1, 2], [5, 6, 7]])
+    frequencies = np.asarray(part.frequencies(10000.0, 6, rows))
+    assert frequencies.shape == (2, 1, 3)
+    ratio = np.divide(LONGROPE["long_factor"], LONGROPE["short_factor"])
+    np.testing.assert_allclose(
+        frequencies[0, 0] / frequencies[1, 0], ratio, rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [({"attention_factor": 0.75}, 0.75), ({"factor": 1.0}, 1.0)],
+)
+def test_longrope_magnitude(options, expected):
+    assert scaled({**LONGROPE, **options}, 10000.0, 6)[1] == expected
+
+
+def test_longrope_with_factors_of_another_head():
+    encoding = RotaryPositionEncoding(scaling=LONGROPE)
+    x = np.ones((1, 1, 1, 8), "float32")
+    with pytest.raises(ValueError, match=r"4 entries.*lengths=\[3, 3\]"):
+        encoding.rotate(x, x, np.array([[0]]))
+
+
+def test_longrope_survives_its_config():
+    encoding = RotaryPositionEncoding(scaling=LONGROPE)
+    again = RotaryPositionEncoding.from_config(encoding.get_config())
+    assert again.get_config()["scaling"] == LONGROPE
+
+
+@pytest.mark.parametrize(
     ("scaling", "message"),
     [
         ({"type": "longer", "factor": 2.0}, "'type' out of .*'longer'"),
@@ -162,6 +213,11 @@ def test_yarn_magnitude_scales_what_turns():
         ({"type": "dynamic", "factor": 2.0}, "lacks .*original_max"),
         ({**LLAMA3, "truncate": True}, r"unknown options \['truncate'\]"),
         ({**YARN, "factor": 0}, r"\['factor'\] .* must be positive"),
+        ({**LONGROPE, "long_factor": [1.0, 0.0, 1.0]}, "must be positive"),
+        (
+            {**LONGROPE, "original_max_position_embeddings": 1},
+            "at least 2. .*embeddings=1",
+        ),
         (
             {**LLAMA3, "high_freq_factor": 1.0},
             "low_freq_factor=1.0, high_freq_factor=1.0",

@@ -1,0 +1,1 @@
+"""Signatures: what the kinds of models offer when they are served."""

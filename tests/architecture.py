@@ -8,6 +8,7 @@ import ast
 import inspect
 import pathlib
 import re
+from collections.abc import Collection
 
 import keras
 
@@ -18,6 +19,9 @@ PACKAGE = "keras_bigmodel"
 # What each room may import from the others.
 ROOMS = {
     "layers": {"layers"},
+    "losses": {"losses"},
+    "metrics": {"losses", "metrics"},
+    "schedules": {"schedules"},
     "models": {"layers", "models"},
     "text": {"text"},
     "generation": {"layers", "generation"},
@@ -150,18 +154,32 @@ def docstring_breaches(
         breaches.append(f"{name}: sections out of order: {' '.join(order)}")
     documented = section_text(text, "Args:")
     for parameter in own_parameters(thing):
-        if not re.search(rf"^ +`?{parameter}\b`?.*:", documented, re.MULTILINE):
+        # As an entry, or in an entry that stands for several.
+        named = rf"^ +[^:\n]*\b{parameter}\b[^:\n]*:|`{parameter}`"
+        if not re.search(named, documented, re.MULTILINE):
             breaches.append(f"{name}: {parameter} is not under Args:")
-    example = section_text(text, "Example:")
-    if example_needed and "```python" not in example:
-        breaches.append(f"{name}: no Example: with a ```python block")
+    if example_needed and not has_example(thing):
+        breaches.append(f"{name}: no Example: with code")
     return breaches
 
 
+def has_example(thing) -> bool:
+    """Whether a docstring has an `Example:` with code that can be run."""
+    example = section_text(docstring(thing), "Example:")
+    return "```python" in example or ">>> " in example
+
+
 def own_parameters(thing) -> list[str]:
-    """The named parameters of a function, or of a class's constructor."""
-    if inspect.isclass(thing) and thing.__init__ is object.__init__:
-        return []
+    """The named parameters of a function, or of a class's constructor.
+
+    A constructor inherited from Keras is documented there, if the docstring
+    names that class.
+    """
+    if inspect.isclass(thing):
+        owner = next(c for c in thing.__mro__ if "__init__" in vars(c))
+        inherited = owner.__module__.split(".")[0] in ("keras", "builtins")
+        if inherited and (owner is object or owner.__name__ in thing.__doc__):
+            return []
     function = thing.__init__ if inspect.isclass(thing) else thing
     # Keras wraps constructors; the written one knows its parameters.
     parameters = inspect.signature(inspect.unwrap(function)).parameters
@@ -183,8 +201,13 @@ def registration_breaches(class_: type) -> list[str]:
     return [f"{class_.__module__}.{class_.__name__} is not registered"]
 
 
-def serialisable(class_: type) -> bool:
-    """Whether Keras would store this class by name in a saved model."""
+def serialisable(class_: type, public: Collection[type]) -> bool:
+    """Whether Keras would store this class by name in a saved model.
+
+    A class that is not public and has subclasses is only their base.
+    """
+    if class_ not in public and class_.__subclasses__():
+        return False
     return hasattr(class_, "get_config") and hasattr(class_, "from_config")
 
 

@@ -146,25 +146,41 @@ class Silent(Documented):
     pass
 
 
+class KerasLike(keras.layers.Dense):
+    """Takes what `keras.layers.Dense` takes.
+
+    Example:
+        >>> KerasLike(3)
+    """
+
+
+class KerasLike2(keras.layers.Dense):
+    """Does not say what it takes."""
+
+
 def test_docstring_breaches_are_found():
     def breaches(class_):
         return architecture.docstring_breaches(
             class_, class_.__name__, example_needed=True
         )
 
+    assert breaches(Documented) == []
+    assert breaches(KerasLike) == []
+    assert "KerasLike2: units is not under Args:" in breaches(KerasLike2)
     assert breaches(Silent) == ["Silent has no docstring of its own"]
     assert breaches(Forgetful) == [
         "Forgetful: sections out of order: Raises: Args:",
         "Forgetful: second is not under Args:",
-        "Forgetful: no Example: with a ```python block",
+        "Forgetful: no Example: with code",
     ]
 
 
 def test_every_keras_class_is_registered():
+    public = {value for _, value in architecture.public_objects()}
     breaches = [
         breach
         for class_ in all_classes()
-        if architecture.serialisable(class_)
+        if architecture.serialisable(class_, public)
         for breach in architecture.registration_breaches(class_)
     ]
     assert breaches == []
@@ -174,7 +190,13 @@ def test_an_unregistered_class_is_found():
     class Stranger(keras.layers.Layer):
         pass
 
-    assert architecture.serialisable(Stranger)
+    class Heir(Stranger):
+        pass
+
+    assert architecture.serialisable(Heir, {Heir})
+    assert architecture.serialisable(Stranger, {Stranger})
+    assert not architecture.serialisable(Stranger, {Heir})
+    assert not architecture.serialisable(Documented, {Documented})
     assert len(architecture.registration_breaches(Stranger)) == 1
 
 

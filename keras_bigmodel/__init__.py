@@ -3,13 +3,12 @@
 import importlib
 from typing import Any
 
-from keras_bigmodel import layers
-from keras_bigmodel import models
+from keras_bigmodel import layers, losses, metrics, models, schedules
 
 __version__ = "0.1.0"
 
 # Rooms that need more than Keras are imported when they are first used.
-_LAZY_ROOMS = ("export", "generation", "huggingface", "metrics", "text")
+_LAZY_ROOMS = ("export", "generation", "huggingface", "text")
 _LAZY_NAMES = {
     "export_saved_model": "export",
     "generate": "generation",
@@ -23,9 +22,11 @@ __all__ = [
     "generation",
     "huggingface",
     "layers",
+    "losses",
     "metrics",
     "models",
     "samplers",
+    "schedules",
     "text",
 ]
 

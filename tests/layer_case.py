@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -93,6 +94,15 @@ class LayerCase:
         }
         return self.layer_cls(**{"name": "layer", **arguments})
 
+    def build(self, layer):
+        """Builds a layer alone, and returns it."""
+        shapes = {f"{name}_shape": x.shape for name, x in self.inputs.items()}
+        parameters = list(inspect.signature(layer.build).parameters)
+        if len(parameters) == 1:
+            shapes = {parameters[0]: next(iter(shapes.values()))}
+        layer.build(**{name: shapes[name] for name in parameters})
+        return layer
+
     def call(self, layer, inputs=None, **kwargs):
         """Calls a layer; gives `call` its first tensor by position."""
         inputs = dict(self.inputs if inputs is None else inputs)
@@ -102,8 +112,7 @@ class LayerCase:
     @functools.cached_property
     def layer(self):
         """A built layer whose weights are all random."""
-        layer = self.make()
-        self.call(layer)
+        layer = self.build(self.make())
         generator = np.random.default_rng(5)
         for weight in layer.weights:
             if "float" in keras.backend.standardize_dtype(weight.dtype):
@@ -118,8 +127,7 @@ class LayerCase:
 
     def make_like(self, **overrides):
         """Returns a new layer with the weights of `layer`."""
-        layer = self.make(**overrides)
-        self.call(layer)
+        layer = self.build(self.make(**overrides))
         for weight, source in zip(
             layer.weights, self.layer.weights, strict=True
         ):

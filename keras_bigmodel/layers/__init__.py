@@ -5,6 +5,7 @@ Written on `keras.ops`, they run on Keras's TensorFlow and JAX backends.
 
 from keras_bigmodel.layers.attention import CrossAttention, SelfAttention
 from keras_bigmodel.layers.bias import Bias
+from keras_bigmodel.layers.conv_block import ConvBlock
 from keras_bigmodel.layers.decoder_block import DecoderBlock
 from keras_bigmodel.layers.decoding import DecodingScope
 from keras_bigmodel.layers.encoder_block import EncoderBlock
@@ -13,6 +14,8 @@ from keras_bigmodel.layers.encoder_context import (
     encoder_and_decoder,
 )
 from keras_bigmodel.layers.feed_forward import FeedForward
+from keras_bigmodel.layers.mixture_of_experts import MixtureOfExperts
+from keras_bigmodel.layers.patch_embedding import PatchEmbedding
 from keras_bigmodel.layers.positions.alibi import ALiBiPositionEncoding
 from keras_bigmodel.layers.positions.base import PositionEncoding
 from keras_bigmodel.layers.positions.learned import LearnedPositionEncoding
@@ -30,18 +33,21 @@ from keras_bigmodel.layers.sequence_pooling import SequencePooling
 from keras_bigmodel.layers.token_embedding import TokenEmbedding
 
 __all__ = [
+    "GRU",
+    "LSTM",
     "ALiBiPositionEncoding",
     "AttentionRecorder",
     "Bias",
+    "ConvBlock",
     "CrossAttention",
     "DecoderBlock",
     "DecodingScope",
     "EncoderBlock",
     "EncoderContext",
     "FeedForward",
-    "GRU",
-    "LSTM",
     "LearnedPositionEncoding",
+    "MixtureOfExperts",
+    "PatchEmbedding",
     "PositionEncoding",
     "RelativePositionEncoding",
     "RotaryPositionEncoding",

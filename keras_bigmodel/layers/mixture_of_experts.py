@@ -7,14 +7,9 @@ import keras
 from keras import ops
 
 from keras_bigmodel.layers import activations
+from keras_bigmodel.layers.expert_dispatch import dispatch
 
 Tensor = Any
-
-# Room for uneven routing in a round of experts: 3 / 2 of the even share.
-SPARE = (3, 2)
-# Up to so many tokens, one round has room for all of them at each expert:
-# reading the weights takes the time then, not the products.
-FEW = 16
 
 
 @keras.saving.register_keras_serializable(package="keras_bigmodel")
@@ -221,71 +216,8 @@ class MixtureOfExperts(keras.layers.Layer):
         if training:
             self._account(logits, probabilities, experts, mask)
         weights = ops.cast(weights, x.dtype)
-        count = x.shape[0]
-        if count and 3 * count * self.experts_per_token <= self.num_experts:
-            y = self._by_token(x, experts, weights)
-        else:
-            y = self._by_expert(x, experts, weights)
+        y = dispatch(x, experts, weights, self.num_experts, self._feed)
         return ops.reshape(y, shape)
-
-    def _by_token(self, x: Tensor, experts: Tensor, weights: Tensor) -> Tensor:
-        """Gathers the weights of each token's experts: for few tokens."""
-        flat = ops.reshape(ops.minimum(experts, self.num_experts - 1), (-1,))
-        inputs = ops.repeat(x, self.experts_per_token, axis=0)[:, None, :]
-        outputs = self._feed(inputs, lambda w: ops.take(w, flat, axis=0))
-        outputs = ops.reshape(outputs, (*experts.shape, x.shape[-1]))
-        return ops.sum(outputs * weights[..., None], axis=1)
-
-    def _by_expert(self, x: Tensor, experts: Tensor, weights: Tensor) -> Tensor:
-        """Gathers the tokens of each expert, in rounds of equal size."""
-        top = self.experts_per_token
-        flat = ops.reshape(experts, (-1,))
-        order = ops.argsort(flat)
-        counts = ops.sum(
-            ops.one_hot(flat, self.num_experts + 1, dtype="int32"), axis=0
-        )
-        starts = ops.cumsum(counts) - counts
-        ranks = ops.argsort(order) - ops.take(starts, flat)
-        size, rounds = self._rounds(x)
-
-        def run(first):
-            places = first + ops.arange(size, dtype="int32")
-            places = starts[: self.num_experts, None] + places
-            # A place past an expert's last token holds one of another expert;
-            # nobody fetches what comes of it.
-            places = ops.minimum(places, ops.shape(flat)[0] - 1)
-            inputs = ops.take(x, ops.take(order, places) // top, axis=0)
-            outputs = self._feed(inputs, lambda w: w)
-            outputs = ops.reshape(outputs, (-1, x.shape[-1]))
-            here = (
-                (ranks >= first)
-                & (ranks < first + size)
-                & (flat < self.num_experts)
-            )
-            rows = ops.where(here, flat * size + ranks - first, 0)
-            outputs = ops.where(
-                here[:, None], ops.take(outputs, rows, axis=0), 0
-            )
-            outputs = ops.reshape(outputs, (-1, top, x.shape[-1]))
-            return ops.sum(outputs * weights[..., None], axis=1)
-
-        y = run(0)
-        most = ops.max(counts[: self.num_experts])
-        for step in range(1, rounds):
-            y = y + ops.cond(
-                most > step * size,
-                lambda first=step * size: run(first),
-                lambda: ops.zeros_like(x),
-            )
-        return y
-
-    def _rounds(self, x: Tensor) -> tuple[Any, int]:
-        """Returns the tokens per expert in a round, and the most rounds."""
-        if x.shape[0] and x.shape[0] <= FEW:
-            return x.shape[0], 1
-        even = (self.experts_per_token * SPARE[0], self.num_experts * SPARE[1])
-        # No expert can have more tokens than there are.
-        return ops.shape(x)[0] * even[0] // even[1] + 1, -(-even[1] // even[0])
 
     def _feed(self, x: Tensor, pick: Callable[[Tensor], Tensor]) -> Tensor:
         """Runs (groups, tokens, hidden_dim) through one expert a group."""

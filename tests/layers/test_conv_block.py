@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_bigmodel.layers.conv_block import ConvBlock
+from keras_bigmodel.layers import ConvBlock
 from tests.layer_checks import check_layer
 from tests.layers.test_activations import FORMULAS
 

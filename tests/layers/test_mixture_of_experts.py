@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_bigmodel.layers import FeedForward
-from keras_bigmodel.layers.mixture_of_experts import MixtureOfExperts
+from keras_bigmodel.layers import FeedForward, MixtureOfExperts
 from tests.layer_case import GiveMask, weights_below
 from tests.layer_checks import check_layer
 from tests.layers.test_activations import FORMULAS
@@ -60,7 +59,6 @@ def numbered(layer, x):
     [
         {},
         {"gated": True, "activation": "silu", "use_bias": False},
-        {"experts_per_token": 3, "normalize_weights": False},
     ],
 )
 def test_all_checks(options):
@@ -72,11 +70,19 @@ def test_all_checks(options):
         lambda x, weights: reference(
             x,
             weights,
-            options.get("experts_per_token", 2),
-            options.get("activation", "gelu"),
-            options.get("normalize_weights", True),
+            activation=options.get("activation", "gelu"),
         ),
     )
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_weights_are_normalized_or_not(normalize):
+    layer = MixtureOfExperts(
+        **SMALL, experts_per_token=3, normalize_weights=normalize
+    )
+    weights = numbered(layer, X)
+    expected = reference(X, weights, 3, normalize=normalize)
+    np.testing.assert_allclose(layer(X), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 16, 17])

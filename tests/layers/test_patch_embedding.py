@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_bigmodel.layers.patch_embedding import PatchEmbedding
+from keras_bigmodel.layers import PatchEmbedding
 from tests.layer_case import weights_below
 from tests.layer_checks import check_layer
 

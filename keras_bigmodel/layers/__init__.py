@@ -16,6 +16,7 @@ from keras_bigmodel.layers.encoder_context import (
 from keras_bigmodel.layers.feed_forward import FeedForward
 from keras_bigmodel.layers.mixture_of_experts import MixtureOfExperts
 from keras_bigmodel.layers.patch_embedding import PatchEmbedding
+from keras_bigmodel.layers.pixel_scaling import PixelScaling
 from keras_bigmodel.layers.positions.alibi import ALiBiPositionEncoding
 from keras_bigmodel.layers.positions.base import PositionEncoding
 from keras_bigmodel.layers.positions.learned import LearnedPositionEncoding
@@ -48,6 +49,7 @@ __all__ = [
     "LearnedPositionEncoding",
     "MixtureOfExperts",
     "PatchEmbedding",
+    "PixelScaling",
     "PositionEncoding",
     "RelativePositionEncoding",
     "RotaryPositionEncoding",

@@ -1,5 +1,6 @@
 """Builders: functional models of every architecture, made from our layers."""
 
+from keras_bigmodel.models.cnn import cnn_classifier
 from keras_bigmodel.models.count_parameters import count_parameters
 from keras_bigmodel.models.decoder_lm import decoder_lm
 from keras_bigmodel.models.encoder import encoder
@@ -13,8 +14,10 @@ from keras_bigmodel.models.heads import (
 )
 from keras_bigmodel.models.lstm_lm import lstm_lm
 from keras_bigmodel.models.lstm_regressor import lstm_regressor
+from keras_bigmodel.models.vit import vit_classifier
 
 __all__ = [
+    "cnn_classifier",
     "count_parameters",
     "decoder_lm",
     "encoder",
@@ -26,4 +29,5 @@ __all__ = [
     "span_classifier",
     "text_classifier",
     "token_classifier",
+    "vit_classifier",
 ]

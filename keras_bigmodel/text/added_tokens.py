@@ -70,7 +70,6 @@ class AddedTokens:
 
 class _Pass:
     def __init__(self, tokens: Sequence[dict[str, Any]]):
-        tokens = [token for token in tokens if token["content"]]
         tokens = sorted(tokens, key=lambda token: -len(token["content"]))
         self.pattern = "|".join(
             (_BLANKS if token.get("lstrip") else "")

@@ -248,7 +248,13 @@ class Tokenizer(abc.ABC):
                 f"This is a {kind.__name__}, not a {cls.__name__}. Use "
                 f"Tokenizer.load for any kind. Received: path={str(path)!r}"
             )
-        return kind._read(folder, config)
+        try:
+            return kind._read(folder, config)
+        except RecursionError:
+            raise ValueError(
+                "The tokenizer's files nest their parts too deeply. "
+                f"Received: path={str(path)!r}"
+            ) from None
 
     def save(self, path: str | Path) -> Path:
         """Write the tokenizer's files into a folder and return the folder.

@@ -170,11 +170,13 @@ class LibraryTokenizer(Tokenizer):
 
 
 def library_tokenizer(spec: dict[str, Any]) -> tokenizers.Tokenizer:
-    """Return the library's tokenizer of a tokenizer.json that was checked.
+    """Return the library's tokenizer of a tokenizer.json's content.
 
     Raises:
-        ValueError: the library refuses it.
+        ValueError: it is wrong, or the library refuses it.
     """
+    # First, for an id far away makes the library count up to it.
+    check_tokenizer(spec)
     try:
         return tokenizers.Tokenizer.from_str(json.dumps(spec))
     except BaseException as error:

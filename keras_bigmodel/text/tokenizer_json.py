@@ -17,6 +17,8 @@ PARTS = {
 }
 _FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
 MAX_VOCABULARY = 2_000_000
+MAX_ADDED_LENGTH = 1_000
+MAX_ADDED_TOTAL = 200_000
 
 
 def check_tokenizer(spec: dict[str, Any]) -> None:
@@ -44,6 +46,12 @@ def check_tokenizer(spec: dict[str, Any]) -> None:
         raise unsupported("added_tokens", added)
     for token in added:
         _check_added_token(token)
+    total = sum(len(token["content"]) for token in added)
+    if total > MAX_ADDED_TOTAL:
+        raise ValueError(
+            f"Added tokens have at most {MAX_ADDED_TOTAL} characters in all. "
+            f"Received: {total}"
+        )
     check_ids(_vocabulary(model), added)
 
 
@@ -198,3 +206,8 @@ def _check_added_token(token: Any) -> None:
         or any(type(token.get(flag, False)) is not bool for flag in _FLAGS)
     ):
         raise unsupported("added token", token)
+    if not 0 < len(token["content"]) <= MAX_ADDED_LENGTH:
+        raise ValueError(
+            f"An added token has 1 to {MAX_ADDED_LENGTH} characters. "
+            f"Received: {len(token['content'])}"
+        )

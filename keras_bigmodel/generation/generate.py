@@ -7,11 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_bigmodel.generation import choice, samplers
 from keras_bigmodel.generation import prompts as prompt_rows
-from keras_bigmodel.generation import samplers
-from keras_bigmodel.generation.compiled import compiled_program
-from keras_bigmodel.generation.processors import Penalties
-from keras_bigmodel.generation.program import Program, prefill_chunk
 from keras_bigmodel.generation.rows import Row, Stops
 
 # Tokens between two looks at the text: few enough to stream smoothly, enough
@@ -26,14 +23,17 @@ class Generation:
     Args:
         token_ids: The tokens, without the one that stopped the row.
         text: Their text, if there was a tokenizer.
-        log_probabilities: Of each token under the model, natural logarithm.
+        log_probabilities: Of each token under the model, natural logarithm;
+            empty after a beam search.
         finish_reason: "stop" (a stop id or string) or "length".
+        score: By which a beam search ordered the answers, otherwise None.
     """
 
     token_ids: list[int]
     text: str | None
     log_probabilities: list[float]
     finish_reason: str
+    score: float | None = None
 
 
 def generate(
@@ -47,6 +47,7 @@ def generate(
     stop: Any = None,
     stream: bool = False,
     details: bool = False,
+    start_id: int | None = None,
     beyond_context: bool = False,
     cache_dtype: str | None = None,
     jit_compile: bool = False,
@@ -55,15 +56,17 @@ def generate(
 
     Runs any model of ours, and any of your own from our layers, that maps
     token ids to logits: the prompts are read once, then each token costs one
-    step against the cached keys, values and states.
+    step against the cached keys, values and states. For an encoder-decoder
+    model the prompts are the source: the encoder reads them once.
 
     Args:
         model: Maps token ids, (batch, sequence), to logits, (batch, sequence,
-            vocabulary_size).
+            vocabulary_size); or `source_ids` and `target_ids` to those.
         prompts: A string or a list of strings, with a tokenizer; or a list of
             ids or a list of such lists. Lengths may differ.
         tokenizer: Has `encode`, `decode`, `start_id` and `end_id`. Its
-            `end_id` stops a row.
+            `end_id` stops a row. A pair of tokenizers is the source's and the
+            target's.
         max_new_tokens: Tokens to generate at most.
         sampler: "greedy", "sample", or one of `kbm.samplers`.
         seed: Makes sampling reproducible: a row's answer depends on its prompt
@@ -76,6 +79,8 @@ def generate(
             pieces, one a row.
         details: Whether to return `Generation`s, with log-probabilities and
             finish reasons, instead of texts or ids.
+        start_id: With which an encoder-decoder model's answers begin; default:
+            the tokenizer's.
         beyond_context: Whether to go on past the model's
             `max_sequence_length`, for relative positions and sliding windows.
         cache_dtype: Float type of cached keys and values; None: as computed.
@@ -93,111 +98,88 @@ def generate(
         4
     """
     sampler = samplers.resolve(sampler)
-    rows = prompt_rows.read(prompts, tokenizer, model)
-    prompt_rows.check_room(rows.ids, model, max_new_tokens, beyond_context)
-    if stream and details:
-        raise ValueError(
-            "A stream yields pieces, not details. "
-            "Received: stream=True, details=True"
-        )
-    stops = Stops.read(stop, tokenizer)
-    program, options = _prepare(
+    rows = prompt_rows.read(prompts, tokenizer, model, start_id)
+    prompt_rows.check_room(rows, model, max_new_tokens, beyond_context)
+    stops = Stops.read(stop, rows.tokenizer)
+    _check_combination(sampler, stops, stream=stream, details=details)
+    program, parameters, slack = choice.program_for(
         model,
         sampler,
-        rows,
-        max_new_tokens,
-        seed,
-        stops,
-        log_probabilities=details,
-        cache_dtype=cache_dtype,
-        jit_compile=jit_compile,
-    )
-    outputs = [Row(tokenizer, stops) for _ in rows.ids]
-    pieces = _pieces(program, rows.ids, options, outputs, stops, stream)
-    if stream:
-        return rows.stream(pieces)
-    for _ in pieces:
-        pass
-    if details:
-        results = [
-            Generation(row.ids, row.text, row.log_probabilities, row.reason)
-            for row in outputs
-        ]
-    else:
-        results = [row.ids if row.text is None else row.text for row in outputs]
-    return results[0] if rows.is_single else results
-
-
-def _prepare(
-    model: keras.Model,
-    sampler: Any,
-    rows: Any,
-    max_new_tokens: int,
-    seed: Any,
-    stops: Stops,
-    *,
-    log_probabilities: bool,
-    cache_dtype: str | None,
-    jit_compile: bool,
-) -> tuple[Any, dict[str, Any]]:
-    """Returns the compiled program and the options of its steps."""
-    batch = len(rows.ids)
-    parameters = sampler.parameters()
-    processors = []
-    if isinstance(sampler, samplers.Sample) and sampler.has_penalties:
-        processors.append(Penalties(rows.vocabulary_size))
-        parameters |= sampler.penalties()
-    kind = (sampler.kind(), tuple(processors))
-    context = prompt_rows.context_of(model)
-    long_prompts = max(map(len, rows.ids)) - 1 > prefill_chunk(context)
-    program = compiled_program(
-        model,
-        (*kind, log_probabilities, cache_dtype, long_prompts),
-        lambda: Program(
-            model,
-            sampler,
-            processors,
-            log_probabilities,
-            cache_dtype,
-            context=context,
-            long_prompts=long_prompts,
+        rows.vocabulary_size,
+        choice.Options(
+            log_probabilities=details,
+            cache_dtype=cache_dtype,
+            long_prompts=choice.needs_long_prompts(model, rows.ids),
+            jit_compile=jit_compile,
         ),
-        jit_compile,
     )
+    batch = len(rows.ids)
     options = {
-        "parameters": {
-            name: np.full(
-                batch, value, "int32" if isinstance(value, int) else "float32"
-            )
-            for name, value in parameters.items()
-        },
+        "parameters": choice.per_row(parameters, batch),
         "seeds": prompt_rows.seeds_of(seed, batch),
         "stop_ids": np.array(sorted(stops.ids) or [-1], "int32"),
         "limits": np.full(batch, max_new_tokens, "int32"),
         "num_steps": np.int32(max_new_tokens),
     }
-    return program, options
+    answers = getattr(sampler, "num_answers", 1)
+    outputs = [Row(rows.tokenizer, stops) for _ in range(batch * answers)]
+    pieces = _pieces(program, rows, options, outputs, stops, stream, slack)
+    if stream:
+        return rows.stream(pieces)
+    for _ in pieces:
+        pass
+    results = [_result(row, details) for row in outputs]
+    if answers > 1:
+        results = [
+            results[first : first + answers]
+            for first in range(0, len(results), answers)
+        ]
+    return results[0] if rows.is_single else results
+
+
+def _result(row: Row, details: bool) -> Any:
+    if details:
+        return Generation(
+            row.ids, row.text, row.log_probabilities, row.reason, row.score
+        )
+    return row.ids if row.text is None else row.text
+
+
+def _check_combination(
+    sampler: Any, stops: Stops, *, stream: bool, details: bool
+) -> None:
+    if stream and details:
+        raise ValueError(
+            "A stream yields pieces, not details. "
+            "Received: stream=True, details=True"
+        )
+    if isinstance(sampler, samplers.Beam) and (stream or stops.texts):
+        raise ValueError(
+            "A beam search knows its answers only at its end: it cannot "
+            "stream, and stops at token ids. Received: "
+            f"stream={stream}, stop={list(stops.texts)}"
+        )
 
 
 def _pieces(
     program: Any,
-    prompt_ids: list[list[int]],
+    rows: prompt_rows.Prompts,
     options: dict[str, Any],
     outputs: list[Row],
     stops: Stops,
     stream: bool,
+    slack: int,
 ) -> Iterator[list[Any]]:
     """Fills the rows, and yields what each gained."""
-    prompt = prompt_rows.pad(prompt_ids)
+    prompt = rows.padded()
     total = int(options["num_steps"])
-    width = prompt["prompt_ids"].shape[1]
+    capacity = prompt["prompt_ids"].shape[1] - 1 + total + slack
     # A multiple of 8 saves XLA from compiling for every length.
-    capacity = width - 1 + total
     capacity = np.int32(-(-max(capacity, 1) // 8) * 8)
     prompt["capacity"] = capacity
     if not stream and not stops.texts:
         made = program.run(prompt, options)
-        yield [row.take(made, index) for index, row in enumerate(outputs)]
+        yield [row.take(part) for row, part in _shares(outputs, made)]
         yield [row.end() for row in outputs]
         return
     carry = program.start(prompt)
@@ -213,5 +195,20 @@ def _pieces(
         )
         carry, made = program.advance(carry, options)
         done += int(options["num_steps"])
-        yield [row.take(made, index) for index, row in enumerate(outputs)]
+        yield [row.take(part) for row, part in _shares(outputs, made)]
     yield [row.end() for row in outputs]
+
+
+def _shares(
+    outputs: list[Row], made: dict[str, np.ndarray]
+) -> Iterator[tuple[Row, dict[str, Any]]]:
+    """Yields each row with what was made for it."""
+    if made["counts"].ndim == 2:
+        # A beam search made several answers a prompt, the best ones first.
+        answers = len(outputs) // len(made["counts"])
+        made = {
+            name: value[:, :answers].reshape(-1, *value.shape[2:])
+            for name, value in made.items()
+        }
+    for index, row in enumerate(outputs):
+        yield row, {name: value[index] for name, value in made.items()}

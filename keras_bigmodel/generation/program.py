@@ -31,7 +31,13 @@ class Program:
         context: The model's context in tokens; None: unlimited.
         long_prompts: Whether prompts may be longer than a piece that is read
             at once; a program without is traced faster.
+        encoder: For an encoder-decoder model, from source ids to the dict that
+            `step` takes beside `target_ids`; None: `step` takes token ids
+            alone.
     """
+
+    # Slots that steps may use beyond the tokens that are kept.
+    slack = 0
 
     def __init__(
         self,
@@ -42,6 +48,7 @@ class Program:
         cache_dtype: str | None = None,
         context: int | None = None,
         long_prompts: bool = True,
+        encoder: Callable[[Tensor], dict[str, Tensor]] | None = None,
     ) -> None:
         self.step = step
         self.sampler = sampler
@@ -50,9 +57,14 @@ class Program:
         self.cache_dtype = cache_dtype
         self.chunk = prefill_chunk(context)
         self.long_prompts = long_prompts
+        self.encoder = encoder
 
     def start(
-        self, prompt_ids: Tensor, lengths: Tensor, capacity: Any
+        self,
+        prompt_ids: Tensor,
+        lengths: Tensor,
+        capacity: Any,
+        source_ids: Tensor | None = None,
     ) -> dict[str, Any]:
         """Reads the prompts, all but the last token of each.
 
@@ -60,15 +72,18 @@ class Program:
             prompt_ids: int32, (B, T), tokens first and any padding behind.
             lengths: Tokens of each row, int32 (B,), at least 1.
             capacity: Slots of the caches, at least T - 1 plus all tokens to be
-                generated.
+                generated and `slack`.
+            source_ids: What the encoder reads, int32 (B, source), if there is
+                one; the prompts are then the beginnings of the answers.
 
         Returns:
             What `advance` goes on from: a dict of tensors, batch first.
         """
         width = ops.shape(prompt_ids)[1]
         columns = _maximum(width - 1, 1)
+        context = {} if self.encoder is None else self.encoder(source_ids)
         state = self._prefill(
-            prompt_ids[:, :columns], lengths - 1, columns, capacity
+            prompt_ids[:, :columns], lengths - 1, columns, capacity, context
         )
         last = ops.take_along_axis(prompt_ids, lengths[:, None] - 1, axis=1)
         index = ops.arange(width, dtype="int32")[None, :]
@@ -82,6 +97,7 @@ class Program:
             "count": ops.zeros_like(lengths),
             "finished": ops.zeros_like(lengths, dtype="bool"),
             "memory": memory,
+            "context": context,
             "state": state,
         }
 
@@ -146,6 +162,7 @@ class Program:
                 "count": count,
                 "finished": ops.logical_or(carry["finished"], ended),
                 "memory": memory,
+                "context": carry["context"],
                 "state": state,
             }
             where = ops.reshape(index, (1, 1))
@@ -176,22 +193,51 @@ class Program:
         limits: Tensor,
         num_steps: Any,
         capacity: Any,
+        source_ids: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Does `start` and one `advance`, and returns what was generated."""
-        carry = self.start(prompt_ids, lengths, capacity)
+        carry = self.start(prompt_ids, lengths, capacity, source_ids)
         _, outputs = self.advance(
             carry, parameters, seeds, stop_ids, limits, num_steps, capacity
         )
         return outputs
 
+    def read(
+        self,
+        token_ids: Tensor,
+        context: dict[str, Tensor],
+        scope: DecodingScope,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Reads some tokens in one step of a scope.
+
+        Args:
+            token_ids: int32, (B, T).
+            context: What the encoder gave; empty without one.
+            scope: A scope that is not yet active.
+
+        Returns:
+            The logits, (B, T, V), and the state after the step.
+        """
+        inputs = token_ids
+        if self.encoder is not None:
+            inputs = {"target_ids": token_ids, **context}
+        with scope:
+            logits = self.step(inputs)
+        return logits, scope.state
+
     def _prefill(
-        self, token_ids: Tensor, lengths: Tensor, width: Any, capacity: Any
+        self,
+        token_ids: Tensor,
+        lengths: Tensor,
+        width: Any,
+        capacity: Any,
+        context: dict[str, Tensor],
     ) -> dict[str, Tensor]:
         """Returns the state after the first `lengths` tokens of each row."""
         pieces = (width - 1) // self.chunk if self.long_prompts else 0
         first = width - pieces * self.chunk
 
-        def read(start: Any, size: Any, state: dict | None) -> dict:
+        def piece_of(start: Any, size: Any, state: dict | None) -> dict:
             index = start + ops.arange(size, dtype="int32")
             scope = DecodingScope(
                 capacity,
@@ -199,18 +245,18 @@ class Program:
                 padding_mask=index[None, :] < lengths[:, None],
                 cache_dtype=self.cache_dtype,
             )
-            with scope:
-                self.step(ops.take(token_ids, index, axis=1))
-            return scope.state
+            return self.read(
+                ops.take(token_ids, index, axis=1), context, scope
+            )[1]
 
-        state = read(0, first, None)
+        state = piece_of(0, first, None)
         if isinstance(pieces, int) and pieces == 0:
             return state
         _, state = ops.while_loop(
             lambda piece, state: piece < pieces,
             lambda piece, state: (
                 piece + 1,
-                read(first + piece * self.chunk, self.chunk, state),
+                piece_of(first + piece * self.chunk, self.chunk, state),
             ),
             (ops.convert_to_tensor(0, "int32"), state),
         )
@@ -222,9 +268,8 @@ class Program:
         scope = DecodingScope(
             capacity, state=carry["state"], cache_dtype=self.cache_dtype
         )
-        with scope:
-            logits = self.step(carry["token"])
-        return ops.cast(logits[:, 0], "float32"), scope.state
+        logits, state = self.read(carry["token"], carry["context"], scope)
+        return ops.cast(logits[:, 0], "float32"), state
 
     def _pick(
         self,

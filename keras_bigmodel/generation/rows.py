@@ -82,26 +82,28 @@ class Row:
         self.log_probabilities: list[float] = []
         self.text: str | None = None if tokenizer is None else ""
         self.reason = "length"
+        self.score: float | None = None
         self.is_finished = False
         self._stream = tokenizer and TextStream(tokenizer)
         self._stops = stops
         self._given = 0
         self._cut_at_text = False
 
-    def take(self, made: dict[str, Any], index: int) -> Any:
-        """Takes a call's tokens of row `index`, and returns what is new."""
+    def take(self, made: dict[str, Any]) -> Any:
+        """Takes a call's tokens of this row, and returns what is new."""
         if self.is_finished:
             return self._piece([])
-        count = int(made["counts"][index])
-        new = made["tokens"][index, :count].tolist()
+        new = made["tokens"][: int(made["counts"])].tolist()
+        if "scores" in made:
+            self.score = float(made["scores"])
         if new and new[-1] in self._stops.ids:
             new.pop()
             self._finish("stop")
-        elif made["finished"][index]:
+        elif made["finished"]:
             self.is_finished = True
         self.ids += new
         if "log_probabilities" in made:
-            scores = made["log_probabilities"][index, : len(new)]
+            scores = made["log_probabilities"][: len(new)]
             self.log_probabilities += scores.tolist()
         if self._stream is not None:
             self.text += self._stream.push(new)

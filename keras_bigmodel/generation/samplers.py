@@ -168,6 +168,139 @@ class Sample:
         return probabilities
 
 
+@dataclasses.dataclass(frozen=True)
+class Beam:
+    """Searches for the most probable answer instead of drawing one.
+
+    Args:
+        num_beams: Unfinished answers kept side by side; 1 is greedy.
+        length_penalty: p in log-probability / length ** p, by which answers
+            are compared: 0 favours short ones, more favours long ones.
+        num_answers: Answers to return, the best ones; more than 1 returns a
+            list for each prompt.
+
+    Raises:
+        ValueError: If a number is not in its range.
+
+    Example:
+        >>> kbm.samplers.Beam(num_beams=4).length_penalty
+        1.0
+
+    References:
+        Sutskever et al. 2014, "Sequence to Sequence Learning", section 3.2.
+    """
+
+    num_beams: int = 4
+    length_penalty: float = 1.0
+    num_answers: int = 1
+
+    def __post_init__(self) -> None:
+        _check_count("num_beams", self.num_beams)
+        _check_count("num_answers", self.num_answers)
+        if self.num_answers > self.num_beams:
+            raise ValueError(
+                "`num_answers` can be at most `num_beams`. Received: "
+                f"num_answers={self.num_answers}, num_beams={self.num_beams}"
+            )
+        if not math.isfinite(self.length_penalty):
+            raise ValueError(
+                "`length_penalty` must be finite. "
+                f"Received: length_penalty={self.length_penalty}"
+            )
+
+    def kind(self) -> tuple:
+        """Returns what the compiled program depends on."""
+        return ("beam", self.num_beams, float(self.length_penalty))
+
+    def parameters(self) -> dict[str, float]:
+        """Returns what may differ between the rows of a batch: nothing."""
+        return {}
+
+
+@dataclasses.dataclass(frozen=True)
+class PromptLookup:
+    """Guesses that text repeats itself, and checks several tokens a step.
+
+    The answer is exactly that of `sampler` alone; text that repeats parts of
+    its prompt, such as code, comes faster.
+
+    Args:
+        sampler: "greedy", "sample", `Greedy` or `Sample` without penalties.
+        num_guesses: Tokens guessed a step.
+        longest_match: Newest tokens looked for in what stands before.
+
+    Raises:
+        ValueError: If a number is not positive or the sampler cannot be used.
+
+    Example:
+        >>> kbm.samplers.PromptLookup().num_guesses
+        7
+
+    References:
+        Saxena 2023, "Prompt Lookup Decoding".
+    """
+
+    sampler: Any = "greedy"
+    num_guesses: int = 7
+    longest_match: int = 3
+
+    def __post_init__(self) -> None:
+        _check_count("num_guesses", self.num_guesses)
+        _check_count("longest_match", self.longest_match)
+        object.__setattr__(self, "sampler", _plain(self.sampler))
+
+    def kind(self) -> tuple:
+        """Returns what the compiled program depends on."""
+        sizes = (self.num_guesses, self.longest_match)
+        return ("prompt lookup", *sizes, self.sampler.kind())
+
+    def parameters(self) -> dict[str, float]:
+        """Returns what may differ between the rows of a batch."""
+        return self.sampler.parameters()
+
+
+@dataclasses.dataclass(frozen=True)
+class Speculative:
+    """Has a small model guess, and checks several tokens a step.
+
+    The answer is exactly that of `sampler` alone.
+
+    Args:
+        draft_model: A small language model with the same vocabulary.
+        sampler: "greedy", "sample", `Greedy` or `Sample` without penalties.
+        num_guesses: Tokens guessed a step.
+
+    Raises:
+        ValueError: If a number is not positive or the sampler cannot be used.
+
+    Example:
+        >>> draft = kbm.models.decoder_lm(100, 32, 1, 1, 8)
+        >>> kbm.samplers.Speculative(draft).num_guesses
+        4
+
+    References:
+        Leviathan et al. 2023, "Fast Inference from Transformers via
+        Speculative Decoding", section 2.
+    """
+
+    draft_model: Any
+    sampler: Any = "greedy"
+    num_guesses: int = 4
+
+    def __post_init__(self) -> None:
+        _check_count("num_guesses", self.num_guesses)
+        object.__setattr__(self, "sampler", _plain(self.sampler))
+
+    def kind(self) -> tuple:
+        """Returns what the compiled program depends on."""
+        guesser = (id(self.draft_model), self.num_guesses)
+        return ("speculative", *guesser, self.sampler.kind())
+
+    def parameters(self) -> dict[str, float]:
+        """Returns what may differ between the rows of a batch."""
+        return self.sampler.parameters()
+
+
 def draw(probabilities: Tensor, uniforms: Tensor) -> Tensor:
     """Draws a token of each row by the inverse of the cumulative sum.
 
@@ -191,7 +324,35 @@ def _keep(probabilities: Tensor, threshold: Tensor) -> Tensor:
     return kept / ops.sum(kept, axis=-1, keepdims=True)
 
 
-_BY_NAME = {"greedy": Greedy, "sample": Sample}
+def _check_count(name: str, value: Any) -> None:
+    if not isinstance(value, int) or value < 1:
+        raise ValueError(
+            f"`{name}` must be a positive integer. Received: {name}={value}"
+        )
+
+
+def _plain(sampler: Any) -> Any:
+    """Returns a sampler that picks each token from its logits alone."""
+    sampler = resolve(sampler)
+    if not isinstance(sampler, (Greedy, Sample)):
+        raise ValueError(
+            "Guessed tokens are checked by `Greedy` or `Sample`. "
+            f"Received: sampler={sampler}"
+        )
+    if isinstance(sampler, Sample) and sampler.has_penalties:
+        raise ValueError(
+            "Penalties depend on tokens that are only guessed yet; use a "
+            f"`Sample` without. Received: sampler={sampler}"
+        )
+    return sampler
+
+
+_BY_NAME = {
+    "beam": Beam,
+    "greedy": Greedy,
+    "prompt_lookup": PromptLookup,
+    "sample": Sample,
+}
 
 
 def resolve(sampler: Any) -> Any:
@@ -201,7 +362,7 @@ def resolve(sampler: Any) -> Any:
         ValueError: If there is none of that name.
     """
     if not isinstance(sampler, str):
-        if not hasattr(sampler, "pick"):
+        if not hasattr(sampler, "kind"):
             raise ValueError(
                 "`sampler` must be a name or one of `kbm.samplers`. "
                 f"Received: sampler={sampler!r}"

@@ -30,7 +30,9 @@ def test_forms_of_prompts(model):
 
 
 def test_padding_is_behind():
-    padded = prompts.pad([[1, 2, 3], [4]])
+    rows = prompts.Prompts([[1, 2, 3], [4]], False, 9, sources=[[5], [6, 7]])
+    padded = rows.padded()
+    np.testing.assert_array_equal(padded["source_ids"], [[5, 0], [6, 7]])
     np.testing.assert_array_equal(padded["prompt_ids"], [[1, 2, 3], [4, 0, 0]])
     np.testing.assert_array_equal(padded["lengths"], [3, 1])
 

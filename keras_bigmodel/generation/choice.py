@@ -1,0 +1,133 @@
+"""Which program a model and a sampler need."""
+
+import dataclasses
+from collections.abc import Hashable
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_bigmodel.generation import prompts, samplers
+from keras_bigmodel.generation.beam import BeamProgram
+from keras_bigmodel.generation.compiled import compiled_program
+from keras_bigmodel.generation.processors import Penalties
+from keras_bigmodel.generation.program import Program, prefill_chunk
+from keras_bigmodel.generation.speculative import (
+    ModelGuesser,
+    PromptGuesser,
+    SpeculativeProgram,
+)
+from keras_bigmodel.layers.encoder_context import encoder_and_decoder
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What a program is made for, beside its model and sampler.
+
+    Args:
+        log_probabilities: Whether to return those of the tokens.
+        cache_dtype: Float type of cached keys and values.
+        long_prompts: Whether prompts are read in several pieces.
+        jit_compile: Whether TensorFlow compiles by XLA.
+    """
+
+    log_probabilities: bool = False
+    cache_dtype: str | None = None
+    long_prompts: bool = False
+    jit_compile: bool = False
+
+
+def needs_long_prompts(model: keras.Model, rows: list[list[int]]) -> bool:
+    """Whether the longest prompt is read in several pieces."""
+    longest = max(map(len, rows)) - 1
+    return longest > prefill_chunk(prompts.context_of(model))
+
+
+def program_for(
+    model: keras.Model, sampler: Any, vocabulary_size: int, options: Options
+) -> tuple[Any, dict[str, float], int]:
+    """Returns a compiled program, its parameters, and the slots it spends.
+
+    Args:
+        model: The model.
+        sampler: One of `kbm.samplers`.
+        vocabulary_size: Number of tokens.
+        options: What else the program depends on.
+
+    Returns:
+        The program; what may differ between rows, by name; and how many slots
+        its caches need beyond the tokens kept.
+
+    Raises:
+        ValueError: If the sampler cannot be used with the model.
+    """
+    parameters, processors = sampler.parameters(), ()
+    if getattr(sampler, "has_penalties", False):
+        processors = (Penalties(vocabulary_size),)
+        parameters = parameters | sampler.penalties()
+    slack = getattr(sampler, "num_guesses", 0)
+    if slack:
+        check_rewindable(model)
+    key: Hashable = (sampler.kind(), processors, options)
+
+    def make() -> Program:
+        arguments: dict[str, Any] = {
+            "log_probabilities": options.log_probabilities,
+            "cache_dtype": options.cache_dtype,
+            "long_prompts": options.long_prompts,
+            "context": prompts.context_of(model),
+        }
+        step = model
+        if prompts.is_encoder_decoder(model):
+            arguments["encoder"], step = encoder_and_decoder(model)
+        if isinstance(sampler, samplers.Beam):
+            return BeamProgram(step, sampler=sampler, **arguments)
+        if slack:
+            guesser = _guesser(sampler, options)
+            return SpeculativeProgram(
+                step, guesser, sampler=sampler.sampler, **arguments
+            )
+        return Program(step, sampler, processors, **arguments)
+
+    program = compiled_program(model, key, make, options.jit_compile)
+    return program, parameters, slack
+
+
+def check_rewindable(model: keras.Model) -> None:
+    """Says if a model's caches cannot go back to before a wrong guess.
+
+    Raises:
+        ValueError: If it has recurrent layers or sliding windows.
+    """
+    for layer in model._flatten_layers():
+        window = getattr(layer, "sliding_window", None)
+        if window is not None or isinstance(layer, keras.layers.RNN):
+            raise ValueError(
+                "Guessing tokens needs caches that can be wound back, which "
+                "recurrent states and sliding windows cannot. "
+                f"Received: layer={layer.name!r}"
+            )
+
+
+def _guesser(sampler: Any, options: Options) -> Any:
+    if isinstance(sampler, samplers.PromptLookup):
+        return PromptGuesser(sampler.num_guesses, sampler.longest_match)
+    draft = sampler.draft_model
+    check_rewindable(draft)
+    program = Program(
+        draft,
+        samplers.Greedy(),
+        context=prompts.context_of(draft),
+        long_prompts=options.long_prompts,
+    )
+    return ModelGuesser(program, sampler.num_guesses)
+
+
+def per_row(parameters: dict[str, float], batch_size: int) -> dict[str, Any]:
+    """Returns parameters as one number a row, int32 or float32."""
+    return {
+        name: np.full(
+            batch_size, value, "int32" if isinstance(value, int) else "float32"
+        )
+        for name, value in parameters.items()
+    }

@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+
+import keras_bigmodel as kbm
+from keras_bigmodel.generation.speculative import PromptGuesser
+
+PROMPTS = [[1, 2, 3, 4, 1, 2, 3, 4, 1, 2], [5], [7, 7, 7]]
+
+
+@pytest.fixture(scope="module")
+def model():
+    """A model that repeats itself: peaked, with few tokens."""
+    model = kbm.models.decoder_lm(11, 64, 2, 2, 16)
+    for weight in model.trainable_weights:
+        if "embeddings" in weight.path:
+            weight.assign(weight * 20.0)
+    return model
+
+
+@pytest.mark.parametrize(
+    "sampler", ["greedy", kbm.samplers.Sample(temperature=0.7, top_p=0.9)]
+)
+def test_looking_up_changes_no_answer(model, sampler):
+    options = {"max_new_tokens": 23, "seed": [1, 2, 3], "details": True}
+    plain = kbm.generate(model, PROMPTS, sampler=sampler, **options)
+    stop = plain[0].token_ids[9]
+    lookup = kbm.samplers.PromptLookup(sampler, num_guesses=3)
+    guessed = kbm.generate(model, PROMPTS, sampler=lookup, **options)
+    for a, b in zip(plain, guessed, strict=True):
+        assert (a.token_ids, a.finish_reason) == (b.token_ids, b.finish_reason)
+        np.testing.assert_allclose(
+            a.log_probabilities, b.log_probabilities, atol=1e-4
+        )
+    options["stop"] = stop
+    plain = kbm.generate(model, PROMPTS, sampler=sampler, **options)
+    guessed = kbm.generate(model, PROMPTS, sampler=lookup, **options)
+    assert [row.token_ids for row in plain] == [r.token_ids for r in guessed]
+    assert plain[0].finish_reason == guessed[0].finish_reason == "stop"
+
+
+@pytest.mark.parametrize("kind", ["twin", "stranger"])
+def test_a_small_model_changes_no_answer(model, kind):
+    draft = model
+    if kind == "stranger":
+        draft = kbm.models.decoder_lm(11, 64, 1, 1, 8)
+    sampler = kbm.samplers.Speculative(draft, num_guesses=2)
+    plain = kbm.generate(model, PROMPTS, max_new_tokens=17)
+    guessed = kbm.generate(model, PROMPTS, max_new_tokens=17, sampler=sampler)
+    assert plain == guessed
+
+
+def test_streams_of_guesses(model):
+    options = {"max_new_tokens": 21}
+    pieces = kbm.generate(
+        model, PROMPTS, sampler="prompt_lookup", stream=True, **options
+    )
+    rows = [sum(row, []) for row in zip(*pieces, strict=True)]
+    assert rows == kbm.generate(model, PROMPTS, **options)
+
+
+def test_guesses_are_what_followed_before():
+    guesser = PromptGuesser(num_guesses=3, longest_match=2)
+    prompts = np.array(
+        [[4, 5, 6, 9, 5, 7, 8, 4, 5], [1, 2, 1, 0, 0, 0, 0, 0, 0]]
+    )
+    memory = guesser.start(
+        prompts.astype("int32"), np.array([9, 3], "int32"), 20
+    )
+    guesses, memory = guesser.guess(memory, None, 20)
+    assert np.array(guesses).tolist() == [[6, 9, 5], [2, 1, 0]]
+    picked = np.array([[6, 9, 1, 1], [2, 3, 3, 3]], "int32")
+    memory = guesser.learn(memory, picked, np.array([3, 1], "int32"), None)
+    ids = np.array(memory["ids"])
+    assert ids[0, :12].tolist() == [4, 5, 6, 9, 5, 7, 8, 4, 5, 6, 9, 1]
+    assert ids[1, :4].tolist() == [1, 2, 1, 2]
+    assert np.array(memory["known"]).tolist() == [12, 4]
+
+
+@pytest.mark.parametrize(
+    "layer_options", [{"sliding_window": 4}, {"recurrent": True}]
+)
+def test_models_that_cannot_go_back_are_refused(layer_options):
+    if layer_options.pop("recurrent", False):
+        model = kbm.models.lstm_lm(11, 1, 4)
+    else:
+        model = kbm.models.decoder_lm(11, 16, 1, 1, 4, **layer_options)
+    with pytest.raises(ValueError, match="cannot.*Received: layer="):
+        kbm.generate(model, [1], max_new_tokens=3, sampler="prompt_lookup")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_guesses": 0}, "`num_guesses` must be a positive"),
+        ({"longest_match": 0}, "`longest_match` must be a positive"),
+        ({"sampler": kbm.samplers.Beam()}, "checked by `Greedy` or `Sample`"),
+        (
+            {"sampler": kbm.samplers.Sample(repetition_penalty=2.0)},
+            "Penalties depend on",
+        ),
+    ],
+)
+def test_bad_options_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        kbm.samplers.PromptLookup(**options)

@@ -30,8 +30,8 @@ class BertNormalizer:
     """Cleans text, sets Chinese characters apart, strips accents, lowers.
 
     What becomes of each character is asked of the `tokenizers` library. It
-    decomposes characters to strip their accents, so marks that are no accents
-    are put in Unicode's canonical order here as well.
+    decomposes characters to strip their accents, and so puts the marks that
+    are no accents in Unicode's canonical order; that is done here as well.
 
     Args:
         options: The normalizer's part of a tokenizer.json.
@@ -65,23 +65,38 @@ def _character_map(*options: bool) -> CharacterMap:
         normalizers.BertNormalizer(*options).normalize_str
     )
     if options[2]:
+        classes = _canonical_classes()
         for code, sequence in replacements.items():
-            character = chr(code)
-            is_mark = unicodedata.category(character) == "Mn"
-            if not sequence and is_mark:
-                if not unicodedata.combining(character):
-                    replacements[code] = [_WALL]
+            is_mark = unicodedata.category(chr(code)) == "Mn"
+            if not sequence and is_mark and code not in classes:
+                replacements[code] = [_WALL]
     return CharacterMap(replacements)
 
 
 @functools.cache
+def _canonical_classes() -> dict[int, int]:
+    """Returns the classes of the marks that the library puts in order.
+
+    It knows an older Unicode than Python, so it is asked: a mark it knows
+    goes before the iota below, the mark of the highest class.
+    """
+    codes = [c for c in known_codes() if unicodedata.combining(chr(c))]
+    text = "".join(f"0\u0345{chr(code)}" for code in codes)
+    parts = normalizers.NFD().normalize_str(text).split("0")[1:]
+    return {
+        code: unicodedata.combining(chr(code))
+        for code, part in zip(codes, parts, strict=True)
+        if part.endswith("\u0345")
+    }
+
+
+@functools.cache
 def _mark_classes() -> PagedTable:
-    """Returns the canonical combining class of marks that are no accents."""
-    classes = np.zeros(NUM_CODES + 1, np.int32)
-    for code in known_codes():
-        if unicodedata.category(chr(code)) != "Mn":
-            classes[code] = unicodedata.combining(chr(code))
-    return PagedTable(classes)
+    """Returns the class of each mark; all but accents meet it."""
+    table = np.zeros(NUM_CODES + 1, np.int32)
+    for code, number in _canonical_classes().items():
+        table[code] = number
+    return PagedTable(table)
 
 
 def _in_canonical_order(characters: tf.RaggedTensor) -> tf.RaggedTensor:

@@ -20,14 +20,21 @@ ITSELF = -1
 _BETWEEN = "0"
 
 
+# The planes for private use: all their characters are alike.
+_PRIVATE = (range(0xF0000, 0xFFFFE), range(0x100000, 0x10FFFE))
+
+
 def known_codes() -> list[int]:
-    """Returns the code points of the planes that hold characters at all."""
-    planes = [
-        *range(0xD800),
-        *range(0xE000, 0x40000),
-        *range(0xE0000, NUM_CODES),
-    ]
-    return [code for code in planes if chr(code) != _BETWEEN]
+    """Returns the code points that may differ from those around them."""
+    parts = (
+        range(0xD800),
+        range(0xE000, 0x34000),
+        range(0xE0000, 0xE1000),
+        *(part[:1] for part in _PRIVATE),
+    )
+    codes = [code for part in parts for code in part]
+    codes.remove(ord(_BETWEEN))
+    return codes
 
 
 def each_normalized(normalize: Callable[[str], str]) -> dict[int, list[int]]:
@@ -40,11 +47,15 @@ def each_normalized(normalize: Callable[[str], str]) -> dict[int, list[int]]:
     codes = known_codes()
     text = _BETWEEN.join(map(chr, codes))
     parts = normalize(text).split(_BETWEEN)
-    return {
+    found = {
         code: [ord(character) for character in part]
         for code, part in zip(codes, parts, strict=True)
         if part != chr(code)
     }
+    for part in _PRIVATE:
+        if part[0] in found:
+            found |= dict.fromkeys(part, found[part[0]])
+    return found
 
 
 class PagedTable:
@@ -58,9 +69,10 @@ class PagedTable:
     def __init__(self, values: np.ndarray):
         values = np.asarray(values, np.int32)
         rows = np.pad(values, (0, -len(values) % 256)).reshape(-1, 256)
-        pages, index = np.unique(rows, axis=0, return_inverse=True)
-        self._index = GraphArray(index.reshape(-1).astype(np.int32))
-        self._pages = GraphArray(pages.reshape(-1))
+        pages: dict[bytes, int] = {}
+        index = [pages.setdefault(row.tobytes(), len(pages)) for row in rows]
+        self._index = GraphArray(np.array(index, np.int32))
+        self._pages = GraphArray(np.frombuffer(b"".join(pages), np.int32))
 
     def __call__(self, codes: tf.Tensor) -> tf.Tensor:
         """Returns the int32 numbers of int32 code points."""

@@ -126,13 +126,14 @@ class UnigramTokenizer(LibraryTokenizer):
             unk_token="<unk>",
             show_progress=False,
         )
-        library.train_from_iterator(texts, trainer)
-        size = library.get_vocab_size()
-        if size > vocabulary_size:
+        try:
+            library.train_from_iterator(texts, trainer)
+        except Exception as error:
+            # The library's own errors are bare Exceptions.
             raise ValueError(
-                "The texts' characters and the special tokens need "
-                f"{size} ids. Received: vocabulary_size={vocabulary_size}"
-            )
+                f"The training failed: {error}. "
+                f"Received: vocabulary_size={vocabulary_size}"
+            ) from error
         return cls(library_of_pieces(trained_pieces(library)))
 
     def _check(self) -> None:

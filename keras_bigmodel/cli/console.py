@@ -24,11 +24,13 @@ def table(rows: Iterable[Sequence[str]]) -> None:
 
 
 def stream(pieces: Iterable[str]) -> str:
-    """Print pieces of text as they come and return the whole."""
+    """Print pieces of text as they come, without their empty lines."""
     whole = ""
     for piece in pieces:
-        print(piece, end="", flush=True)
-        whole += piece
+        for line in piece.splitlines(keepends=True):
+            if line.strip() or not whole.endswith("\n"):
+                print(line, end="", flush=True)
+            whole += line
     print(flush=True)
     return whole
 

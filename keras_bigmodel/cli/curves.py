@@ -82,10 +82,9 @@ def draw_curves(
         axes.axhline(bits, color=_REFERENCE, linestyle="--", linewidth=1)
         axes.annotate(
             f"{name} {bits:.2f}",
-            (curves.minutes[-1], bits),
-            xytext=(0, 3),
+            (0, bits),
+            xytext=(4, 3),
             textcoords="offset points",
-            ha="right",
             color=_REFERENCE,
         )
     axes.set_xlabel("minutes of training")

@@ -80,7 +80,7 @@ def run(options: argparse.Namespace) -> None:
     curves = learn(model, tokenizer, corpus, recipe, options.minutes)
     picture = evaluate(model, tokenizer, corpus, recipe, curves, run_folder)
     save_run(run_folder, model, tokenizer)
-    print(f"The curves are drawn in {picture}; model and tokenizer lie there.")
+    print(f"The curves: {picture}, beside the model and its tokenizer.")
     prompts = choose_prompts(options.text, corpus)
     continue_prompts(model, tokenizer, prompts)
     serve(model, tokenizer, prompts, output)
@@ -204,13 +204,11 @@ def choose_prompts(text: str | None, corpus: Corpus) -> list[str]:
     return beginnings[:3]
 
 
-def first_words(document: str, length: int = 24) -> str:
-    """A document's first words, up to `length` characters of one line."""
+def first_words(document: str, size: int = 30) -> str:
+    """A document's first words, up to `size` bytes of its first line."""
     line = next(filter(None, map(str.strip, document.splitlines())), "")
-    if len(line) <= length:
-        return line
-    cut = line[:length]
-    return cut.rsplit(" ", 1)[0] if " " in cut else cut
+    cut = line.encode()[:size].decode(errors="ignore")
+    return cut.rsplit(" ", 1)[0] if cut != line and " " in cut else cut
 
 
 def continue_prompts(model, tokenizer, prompts) -> None:
@@ -246,7 +244,7 @@ def serve(model, tokenizer, prompts, output) -> None:
         words = " ".join(served.split())
         print(f"  [{prompt}] {words[:60]}...")
         if served != in_memory:
-            raise ValueError(
+            raise RuntimeError(
                 "The exported model answers otherwise than the one in memory. "
                 f"Received: served={served!r}, in_memory={in_memory!r}"
             )

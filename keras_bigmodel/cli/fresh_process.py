@@ -28,7 +28,7 @@ def ask(folder: str | os.PathLike, prompts: Sequence[str]) -> list[str]:
         prompts: what to ask.
 
     Raises:
-        ValueError: the process failed; its last words are in the message.
+        RuntimeError: the process failed; its last words are in the message.
     """
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(folder), json.dumps(list(prompts))],
@@ -38,7 +38,7 @@ def ask(folder: str | os.PathLike, prompts: Sequence[str]) -> list[str]:
     )
     if done.returncode:
         words = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise ValueError(
+        raise RuntimeError(
             f"The exported model does not answer: {words} "
             f"Received: folder={folder}"
         )

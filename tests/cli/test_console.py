@@ -16,8 +16,9 @@ def test_headings_are_underlined(capsys):
 
 
 def test_streams_are_shown_and_returned(capsys):
-    assert console.stream(iter(["to ", "be"])) == "to be"
-    assert capsys.readouterr().out == "to be\n"
+    pieces = ["to ", "be\n", "\n", "\n", "or", " \n", "not"]
+    assert console.stream(iter(pieces)) == "".join(pieces)
+    assert capsys.readouterr().out == "to be\nor \nnot\n"
 
 
 def test_sizes_are_readable():

@@ -29,5 +29,7 @@ def test_answers_come_from_another_process(folder):
 
 
 def test_a_failing_model_is_reported(folder, tmp_path):
-    with pytest.raises(ValueError, match="does not answer: .*Received: folder"):
+    with pytest.raises(
+        RuntimeError, match="does not answer: .*Received: folder"
+    ):
         ask(tmp_path, ["one"])

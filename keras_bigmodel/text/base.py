@@ -136,14 +136,15 @@ class Tokenizer(abc.ABC):
 
         texts = tf.convert_to_tensor(texts)
         if texts.dtype != tf.string and texts.shape == (0,):
-            texts = tf.cast(tf.zeros([0], tf.uint8), tf.int32)
-            texts = tf.strings.as_string(texts)
+            # An empty list has no type of its own.
+            texts = tf.constant([], tf.string)
         if texts.dtype != tf.string or texts.shape.rank not in (None, 1):
             raise ValueError(
                 "A tokenizer reads a vector of strings, of shape (batch,). "
                 f"Received: texts={texts}"
             )
-        with tf.name_scope(type(self).__name__):
+        # Strings live on the processor; their neighbours stay with them.
+        with tf.name_scope(type(self).__name__), tf.device("CPU:0"):
             rows = self._encode_in_graph(tf.ensure_shape(texts, [None]))
             if not add_special_tokens:
                 return rows
@@ -181,7 +182,7 @@ class Tokenizer(abc.ABC):
                 "detokenize reads rows of ids, of shape (batch, sequence). "
                 f"Received: token_ids={token_ids}"
             )
-        with tf.name_scope(type(self).__name__):
+        with tf.name_scope(type(self).__name__), tf.device("CPU:0"):
             if not isinstance(token_ids, tf.RaggedTensor):
                 token_ids = tf.RaggedTensor.from_tensor(token_ids)
             token_ids = tf.cast(token_ids, tf.int32)

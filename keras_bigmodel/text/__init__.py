@@ -10,6 +10,7 @@ from keras_bigmodel.text.datasets import (
     masked_lm_dataset,
     seq2seq_dataset,
 )
+from keras_bigmodel.text.report import report_text
 from keras_bigmodel.text.streaming import TextStream
 from keras_bigmodel.text.unigram import UnigramTokenizer
 from keras_bigmodel.text.word_piece import WordPieceTokenizer
@@ -25,5 +26,6 @@ __all__ = [
     "classification_dataset",
     "language_model_dataset",
     "masked_lm_dataset",
+    "report_text",
     "seq2seq_dataset",
 ]

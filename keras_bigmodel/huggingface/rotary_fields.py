@@ -8,6 +8,7 @@ from keras_bigmodel import layers
 from keras_bigmodel.huggingface.fields import Field
 
 SLIDING, FULL = "sliding_attention", "full_attention"
+ORIGINAL = "original_max_position_embeddings"
 NOT_SCALING = ("type", "rope_type", "rope_theta", "partial_rotary_factor")
 
 
@@ -48,7 +49,13 @@ class Rotary(Field):
         entries = config.get("rope_scaling") or entries
         if not isinstance(entries, dict):
             raise self.wrong(entries, "an object or null")
-        return {"position_encoding": self.encoding(config, entries)}
+        encoding = self.encoding(config, entries)
+        options: dict[str, Any] = {"position_encoding": encoding}
+        if (encoding.scaling or {}).get("type") == "dynamic":
+            # The configured length is the one that scaling starts from.
+            stretched = encoding.scaling[ORIGINAL] * encoding.scaling["factor"]
+            options["max_sequence_length"] = int(stretched)
+        return options
 
     def encoding(
         self, config: Mapping[str, Any], entries: Mapping[str, Any]
@@ -94,6 +101,8 @@ class Rotary(Field):
             **{k: v for k, v in encoding.scaling.items() if k != "type"},
         }
         found = {self.theta_key: encoding.base, "rope_scaling": scaling}
+        if scaling and scaling["rope_type"] == "dynamic":
+            found["max_position_embeddings"] = scaling.pop(ORIGINAL)
         head_dim = options["head_dim"]
         if self.partial != 1.0 or encoding.rotary_dim is not None:
             rotary_dim = encoding.rotary_dim or head_dim
@@ -129,17 +138,16 @@ def _scaling(
         if options:
             raise ValueError(f"rope_scaling has {sorted(options)} and no type")
         return None
-    original = "original_max_position_embeddings"
     longest = config.get("max_position_embeddings")
     if kind == "dynamic":
-        options[original] = longest
+        options[ORIGINAL] = longest
     elif kind in ("llama3", "yarn", "longrope"):
         # The entry beside `rope_scaling` stands, as Phi-3 has it.
-        options[original] = config.get(original) or options.get(
-            original, longest
+        options[ORIGINAL] = config.get(ORIGINAL) or options.get(
+            ORIGINAL, longest
         )
     if kind in ("yarn", "longrope") and options.get("factor") is None:
-        options["factor"] = _ratio(longest, options[original])
+        options["factor"] = _ratio(longest, options[ORIGINAL])
     return {
         "type": kind,
         **{k: v for k, v in options.items() if v is not None},

@@ -28,6 +28,7 @@ from keras_bigmodel.layers.positions.sinusoidal import (
 )
 from keras_bigmodel.layers.recorder import AttentionRecorder
 from keras_bigmodel.layers.recurrent import GRU, LSTM
+from keras_bigmodel.layers.rms_normalization import RMSNormalization
 from keras_bigmodel.layers.segment_embedding import SegmentEmbedding
 from keras_bigmodel.layers.segment_positions import SegmentPositions
 from keras_bigmodel.layers.sequence_pooling import SequencePooling
@@ -51,6 +52,7 @@ __all__ = [
     "PatchEmbedding",
     "PixelScaling",
     "PositionEncoding",
+    "RMSNormalization",
     "RelativePositionEncoding",
     "RotaryPositionEncoding",
     "SegmentEmbedding",

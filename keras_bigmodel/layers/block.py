@@ -6,6 +6,7 @@ import keras
 
 from keras_bigmodel.layers.feed_forward import FeedForward
 from keras_bigmodel.layers.parts import as_layer, build_part, part_config
+from keras_bigmodel.layers.rms_normalization import RMSNormalization
 
 Tensor = Any
 
@@ -180,7 +181,7 @@ def new_normalization(
         return kind.__class__.from_config({**kind.get_config(), "name": name})
     kinds = {
         "layer": keras.layers.LayerNormalization,
-        "rms": keras.layers.RMSNormalization,
+        "rms": RMSNormalization,
     }
     if kind not in kinds:
         raise ValueError(

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from keras_bigmodel import models
+from keras_bigmodel import layers, models
 from keras_bigmodel.huggingface.families.llama import (
     ACTIVATION,
     LLAMA,
@@ -19,7 +19,7 @@ from keras_bigmodel.huggingface.transforms import BY_HEAD
 
 
 def _build(epsilon: float, **options: Any) -> keras.Model:
-    across_heads = keras.layers.RMSNormalization(
+    across_heads = layers.RMSNormalization(
         axis=(-2, -1), epsilon=epsilon, dtype=options.get("dtype")
     )
     return models.decoder_lm(

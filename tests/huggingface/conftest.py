@@ -1,0 +1,27 @@
+"""The fixtures of small checkpoints, unpacked when a test asks for one."""
+
+import io
+import pathlib
+import zipfile
+
+import numpy as np
+import pytest
+
+FIXTURES = pathlib.Path(__file__).parent / "fixtures"
+
+
+@pytest.fixture
+def unpack(tmp_path):
+    """Returns a function: family and variant to folder and expected arrays."""
+
+    def unpack_case(family, variant):
+        folder = tmp_path / f"{family}-{variant}"
+        folder.mkdir()
+        with zipfile.ZipFile(FIXTURES / f"{family}.zip") as archive:
+            for name in ("config.json", "model.safetensors"):
+                content = archive.read(f"{variant}/{name}")
+                (folder / name).write_bytes(content)
+            raw = archive.read(f"{variant}/expected.npz")
+        return folder, dict(np.load(io.BytesIO(raw)))
+
+    return unpack_case

@@ -1,0 +1,83 @@
+"""What transformers on PyTorch computes for the small random models.
+
+Only `make fixtures`, by `make_fixtures.py`, and the parity tests import this.
+"""
+
+import pathlib
+
+import numpy as np
+import torch
+import transformers
+
+LENGTH = 13
+SHORT = 8
+NEW_TOKENS = 6
+PROMPTS = ((3, 14, 15, 9, 26), (5, 3, 5))
+
+
+def random_model(family: str, entries: dict, seed: int):
+    """A model whose weights are multiples of 1 / 16, exact in bfloat16."""
+    entries = dict(entries)
+    architecture = entries.pop("architecture", None)
+    config = transformers.AutoConfig.for_model(family, **entries)
+    config._attn_implementation = "eager"
+    if architecture is None:
+        model = transformers.AutoModelForCausalLM.from_config(config)
+    else:
+        model = getattr(transformers, architecture)(config)
+    generator = np.random.default_rng(seed)
+    with torch.no_grad():
+        for weight in model.parameters():
+            spread = 0.3 if weight.ndim > 1 else 0.2
+            noise = generator.normal(0, spread, tuple(weight.shape))
+            ones = float(weight.ndim == 1 and float(weight.mean()) == 1)
+            noise = np.round(16 * (noise + ones)) / 16
+            weight.copy_(torch.tensor(noise))
+    return model.eval()
+
+
+def save_checkpoint(model, folder: pathlib.Path) -> None:
+    """Writes what a release would hold, in bfloat16."""
+    model.to(torch.bfloat16).save_pretrained(folder)
+    model.to(torch.float32)
+
+
+def inputs(vocabulary_size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Ids and mask: one row fills the context, two are padded."""
+    generator = np.random.default_rng(seed)
+    token_ids = generator.integers(3, vocabulary_size, (3, LENGTH))
+    mask = np.ones_like(token_ids)
+    mask[1, SHORT:] = 0
+    mask[2, : LENGTH - SHORT] = 0
+    return token_ids * mask, mask
+
+
+@torch.no_grad()
+def expected_causal(model, seed: int) -> dict[str, np.ndarray]:
+    """Logits, and the greedy continuation of two prompts."""
+    token_ids, mask = inputs(model.config.vocab_size, seed)
+    logits = model(
+        torch.tensor(token_ids), attention_mask=torch.tensor(mask)
+    ).logits
+    width = max(map(len, PROMPTS))
+    padded = [[0] * (width - len(row)) + list(row) for row in PROMPTS]
+    masks = [[0] * (width - len(row)) + [1] * len(row) for row in PROMPTS]
+    model.generation_config.eos_token_id = None
+    model.generation_config.pad_token_id = 0
+    continued = model.generate(
+        torch.tensor(padded),
+        attention_mask=torch.tensor(masks),
+        max_new_tokens=NEW_TOKENS,
+        do_sample=False,
+    )
+    return {
+        "token_ids": token_ids.astype("int32"),
+        "mask": mask.astype("bool"),
+        "logits": logits.numpy().astype("float32"),
+        "continued": continued[:, width:].numpy().astype("int32"),
+    }
+
+
+def expected(model, seed: int) -> dict[str, np.ndarray]:
+    """What a model of this kind is compared by."""
+    return expected_causal(model, seed)

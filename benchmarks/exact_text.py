@@ -258,6 +258,47 @@ def _metaspace() -> kbm.text.Tokenizer:
     return kbm.text.BytePairTokenizer(library)
 
 
+def _unigram_t5() -> kbm.text.Tokenizer:
+    """Return a tokenizer with all the parts of T5's file.
+
+    Its precompiled map holds some of what SentencePiece's own maps do.
+    """
+    import unicodedata
+
+    from tokenizers import Tokenizer, normalizers
+
+    from keras_bigmodel.text.charsmap import write_charsmap
+
+    pairs = {
+        text: unicodedata.normalize("NFKC", text)
+        for first, last in ((0xA0, 0x180), (0x2100, 0x2180), (0xFF00, 0xFFF0))
+        for text in map(chr, range(first, last))
+    }
+    pairs |= {
+        letter + mark: unicodedata.normalize("NFC", letter + mark)
+        for letter in "aceinouAEIOU"
+        for mark in "\u0300\u0301\u0302\u0308\u030a"
+    }
+    pairs |= dict.fromkeys("\t\n\r\u2028", " ")
+    pairs = {key: text for key, text in pairs.items() if key != text}
+    library = Tokenizer.from_str(_unigram().library.to_str())
+    library.normalizer = normalizers.Sequence(
+        [normalizers.Precompiled(write_charsmap(pairs)), *library.normalizer]
+    )
+    return kbm.text.UnigramTokenizer(library)
+
+
+@functools.cache
+def _unigram() -> kbm.text.Tokenizer:
+    return kbm.text.UnigramTokenizer.train(training_texts(), 3000)
+
+
+def _word_piece(lowercase: bool) -> kbm.text.Tokenizer:
+    return kbm.text.WordPieceTokenizer.train(
+        training_texts(), 3000, lowercase=lowercase
+    )
+
+
 # Each kind: how to make one, and whether it keeps every byte.
 KINDS: dict[str, tuple[Callable[[], kbm.text.Tokenizer], bool]] = {
     "bytes": (lambda: kbm.text.ByteTokenizer(), True),
@@ -270,6 +311,10 @@ KINDS: dict[str, tuple[Callable[[], kbm.text.Tokenizer], bool]] = {
     "byte_pair_qwen2": (_qwen2, False),
     "byte_pair_llama2": (lambda: _byte_pair("sentencepiece"), False),
     "byte_pair_mistral": (_metaspace, False),
+    "word_piece_uncased": (lambda: _word_piece(True), False),
+    "word_piece_cased": (lambda: _word_piece(False), False),
+    "unigram": (_unigram, False),
+    "unigram_t5": (_unigram_t5, False),
 }
 
 

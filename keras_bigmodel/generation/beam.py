@@ -45,6 +45,7 @@ class BeamProgram(Program):
         num_steps: Any,
         capacity: Any,
         source_ids: Tensor | None = None,
+        state: dict[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """Returns the best answers of each row, the best one first.
 
@@ -55,7 +56,7 @@ class BeamProgram(Program):
             (B, K), by which they are ordered; `finished`, bool (B, K).
         """
         beams = self.sampler.num_beams
-        started = self.start(prompt_ids, lengths, capacity, source_ids)
+        started = self.start(prompt_ids, lengths, capacity, source_ids, state)
         tiled = tree.map_structure(
             lambda x: ops.repeat(x, beams, axis=0),
             {name: started[name] for name in ("token", "context", "state")},

@@ -29,12 +29,14 @@ class Options:
         cache_dtype: Float type of cached keys and values.
         long_prompts: Whether prompts are read in several pieces.
         jit_compile: Whether TensorFlow compiles by XLA.
+        has_prefix: Whether prompts go on from a prefix.
     """
 
     log_probabilities: bool = False
     cache_dtype: str | None = None
     long_prompts: bool = False
     jit_compile: bool = False
+    has_prefix: bool = False
 
 
 def needs_long_prompts(model: keras.Model, rows: list[list[int]]) -> bool:
@@ -44,7 +46,11 @@ def needs_long_prompts(model: keras.Model, rows: list[list[int]]) -> bool:
 
 
 def program_for(
-    model: keras.Model, sampler: Any, vocabulary_size: int, options: Options
+    model: keras.Model,
+    sampler: Any,
+    vocabulary_size: int,
+    processors: tuple,
+    options: Options,
 ) -> tuple[Any, dict[str, float], int]:
     """Returns a compiled program, its parameters, and the slots it spends.
 
@@ -52,6 +58,7 @@ def program_for(
         model: The model.
         sampler: One of `kbm.samplers`.
         vocabulary_size: Number of tokens.
+        processors: The caller's own.
         options: What else the program depends on.
 
     Returns:
@@ -61,9 +68,9 @@ def program_for(
     Raises:
         ValueError: If the sampler cannot be used with the model.
     """
-    parameters, processors = sampler.parameters(), ()
+    parameters = sampler.parameters()
     if getattr(sampler, "has_penalties", False):
-        processors = (Penalties(vocabulary_size),)
+        processors = (Penalties(vocabulary_size), *processors)
         parameters = parameters | sampler.penalties()
     slack = getattr(sampler, "num_guesses", 0)
     if slack:

@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_bigmodel.generation import choice, samplers
 from keras_bigmodel.generation import prompts as prompt_rows
+from keras_bigmodel.generation.prefix import Prefix
 from keras_bigmodel.generation.rows import Row, Stops
 
 # Tokens between two looks at the text: few enough to stream smoothly, enough
@@ -47,6 +48,8 @@ def generate(
     stop: Any = None,
     stream: bool = False,
     details: bool = False,
+    processors: Sequence[Any] = (),
+    prefix: Prefix | None = None,
     start_id: int | None = None,
     beyond_context: bool = False,
     cache_dtype: str | None = None,
@@ -79,6 +82,10 @@ def generate(
             pieces, one a row.
         details: Whether to return `Generation`s, with log-probabilities and
             finish reasons, instead of texts or ids.
+        processors: Change the logits before the sampler sees them, in order:
+            `BannedTokens`, `BannedPhrases`, `ForcedPrefix`,
+            `RegexConstraint` of `kbm.generation`.
+        prefix: A `kbm.generation.Prefix` that all prompts go on from.
         start_id: With which an encoder-decoder model's answers begin; default:
             the tokenizer's.
         beyond_context: Whether to go on past the model's
@@ -99,18 +106,25 @@ def generate(
     """
     sampler = samplers.resolve(sampler)
     rows = prompt_rows.read(prompts, tokenizer, model, start_id)
-    prompt_rows.check_room(rows, model, max_new_tokens, beyond_context)
+    if prefix is None:
+        prompt_rows.check_room(rows, model, max_new_tokens, beyond_context)
+    else:
+        _check_prefix(prefix, model, rows, max_new_tokens, cache_dtype)
     stops = Stops.read(stop, rows.tokenizer)
-    _check_combination(sampler, stops, stream=stream, details=details)
+    _check_combination(
+        sampler, stops, processors, stream=stream, details=details
+    )
     program, parameters, slack = choice.program_for(
         model,
         sampler,
         rows.vocabulary_size,
+        tuple(processors),
         choice.Options(
             log_probabilities=details,
             cache_dtype=cache_dtype,
             long_prompts=choice.needs_long_prompts(model, rows.ids),
             jit_compile=jit_compile,
+            has_prefix=prefix is not None,
         ),
     )
     batch = len(rows.ids)
@@ -123,7 +137,8 @@ def generate(
     }
     answers = getattr(sampler, "num_answers", 1)
     outputs = [Row(rows.tokenizer, stops) for _ in range(batch * answers)]
-    pieces = _pieces(program, rows, options, outputs, stops, stream, slack)
+    prompt = _prompt(rows, max_new_tokens + slack, prefix)
+    pieces = _pieces(program, prompt, options, outputs, stops, stream)
     if stream:
         return rows.stream(pieces)
     for _ in pieces:
@@ -146,12 +161,23 @@ def _result(row: Row, details: bool) -> Any:
 
 
 def _check_combination(
-    sampler: Any, stops: Stops, *, stream: bool, details: bool
+    sampler: Any,
+    stops: Stops,
+    processors: Sequence[Any],
+    *,
+    stream: bool,
+    details: bool,
 ) -> None:
     if stream and details:
         raise ValueError(
             "A stream yields pieces, not details. "
             "Received: stream=True, details=True"
+        )
+    picks_one = isinstance(sampler, (samplers.Greedy, samplers.Sample))
+    if processors and not picks_one:
+        raise ValueError(
+            "Processors go with `Greedy` and `Sample`, which pick one token at "
+            f"a time. Received: sampler={sampler}, processors={processors}"
         )
     if isinstance(sampler, samplers.Beam) and (stream or stops.texts):
         raise ValueError(
@@ -161,22 +187,51 @@ def _check_combination(
         )
 
 
+def _prompt(
+    rows: prompt_rows.Prompts, num_steps: int, prefix: Prefix | None
+) -> dict[str, Any]:
+    """Returns the prompts as a program takes them."""
+    prompt = rows.padded()
+    if prefix is not None:
+        capacity = np.int32(prefix.capacity)
+        return {**prompt, "capacity": capacity, "state": prefix.state}
+    capacity = prompt["prompt_ids"].shape[1] - 1 + num_steps
+    # A multiple of 8 saves XLA from compiling for every length.
+    return {**prompt, "capacity": np.int32(-(-max(capacity, 1) // 8) * 8)}
+
+
+def _check_prefix(
+    prefix: Prefix,
+    model: keras.Model,
+    rows: prompt_rows.Prompts,
+    max_new_tokens: int,
+    cache_dtype: str | None,
+) -> None:
+    if prefix.model is not model or prefix.cache_dtype != cache_dtype:
+        raise ValueError(
+            "A prefix goes with the model and the `cache_dtype` it was made "
+            f"for. Received: model={model.name!r}, cache_dtype={cache_dtype}"
+        )
+    prompt_rows.check_positive(max_new_tokens)
+    longest = max(map(len, rows.ids))
+    if longest + max_new_tokens > prefix.room:
+        raise ValueError(
+            f"A prompt of {longest} tokens and {max_new_tokens} new ones do "
+            "not fit the prefix's room. Make it with a larger `room`. "
+            f"Received: room={prefix.room}"
+        )
+
+
 def _pieces(
     program: Any,
-    rows: prompt_rows.Prompts,
+    prompt: dict[str, Any],
     options: dict[str, Any],
     outputs: list[Row],
     stops: Stops,
     stream: bool,
-    slack: int,
 ) -> Iterator[list[Any]]:
     """Fills the rows, and yields what each gained."""
-    prompt = rows.padded()
     total = int(options["num_steps"])
-    capacity = prompt["prompt_ids"].shape[1] - 1 + total + slack
-    # A multiple of 8 saves XLA from compiling for every length.
-    capacity = np.int32(-(-max(capacity, 1) // 8) * 8)
-    prompt["capacity"] = capacity
     if not stream and not stops.texts:
         made = program.run(prompt, options)
         yield [row.take(part) for row, part in _shares(outputs, made)]
@@ -186,7 +241,7 @@ def _pieces(
     options = {
         **options,
         "num_steps": np.int32(min(STREAM_STEPS, total)),
-        "capacity": capacity,
+        "capacity": prompt["capacity"],
     }
     done = 0
     while done < total and not all(row.is_finished for row in outputs):

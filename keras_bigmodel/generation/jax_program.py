@@ -49,7 +49,7 @@ class JaxProgram:
     def start(self, prompt: dict[str, np.ndarray]) -> dict[str, Any]:
         """Reads the prompts, as `Program.start`; returns the carry."""
         width = prompt["prompt_ids"].shape[1]
-        steps = round_up(prompt["capacity"] - width + 1)
+        steps = round_up(int(prompt["capacity"]) - width + 1)
         prompt = _rounded_prompt(prompt, steps)
         carry = self._call("start", prompt)
         return {"carry": carry, "capacity": prompt["capacity"]}
@@ -97,7 +97,11 @@ def _rounded_prompt(prompt: dict[str, Any], steps: int) -> dict[str, Any]:
     ids = prompt["prompt_ids"]
     width = round_up(ids.shape[1])
     ids = np.pad(ids, ((0, 0), (0, width - ids.shape[1])))
-    return {**prompt, "prompt_ids": ids, "capacity": width + steps}
+    rounded = {**prompt, "prompt_ids": ids, "capacity": width + steps}
+    if "state" in prompt:
+        # The caches are there already.
+        rounded["capacity"] = prompt["capacity"]
+    return rounded
 
 
 def _arrays(outputs: dict[str, Any]) -> dict[str, np.ndarray]:

@@ -65,6 +65,7 @@ class Program:
         lengths: Tensor,
         capacity: Any,
         source_ids: Tensor | None = None,
+        state: dict[str, Tensor] | None = None,
     ) -> dict[str, Any]:
         """Reads the prompts, all but the last token of each.
 
@@ -75,6 +76,8 @@ class Program:
                 generated and `slack`.
             source_ids: What the encoder reads, int32 (B, source), if there is
                 one; the prompts are then the beginnings of the answers.
+            state: What one row read before all prompts, batch 1, with caches
+                of `capacity` slots; None: nothing.
 
         Returns:
             What `advance` goes on from: a dict of tensors, batch first.
@@ -83,7 +86,12 @@ class Program:
         columns = _maximum(width - 1, 1)
         context = {} if self.encoder is None else self.encoder(source_ids)
         state = self._prefill(
-            prompt_ids[:, :columns], lengths - 1, columns, capacity, context
+            prompt_ids[:, :columns],
+            lengths - 1,
+            columns,
+            capacity,
+            context,
+            state,
         )
         last = ops.take_along_axis(prompt_ids, lengths[:, None] - 1, axis=1)
         index = ops.arange(width, dtype="int32")[None, :]
@@ -194,9 +202,10 @@ class Program:
         num_steps: Any,
         capacity: Any,
         source_ids: Tensor | None = None,
+        state: dict[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """Does `start` and one `advance`, and returns what was generated."""
-        carry = self.start(prompt_ids, lengths, capacity, source_ids)
+        carry = self.start(prompt_ids, lengths, capacity, source_ids, state)
         _, outputs = self.advance(
             carry, parameters, seeds, stop_ids, limits, num_steps, capacity
         )
@@ -232,6 +241,7 @@ class Program:
         width: Any,
         capacity: Any,
         context: dict[str, Tensor],
+        state: dict[str, Tensor] | None,
     ) -> dict[str, Tensor]:
         """Returns the state after the first `lengths` tokens of each row."""
         pieces = (width - 1) // self.chunk if self.long_prompts else 0
@@ -249,7 +259,13 @@ class Program:
                 ops.take(token_ids, index, axis=1), context, scope
             )[1]
 
-        state = piece_of(0, first, None)
+        if state is not None:
+            rows = ops.shape(token_ids)[0]
+            state = {
+                name: ops.repeat(value, rows, axis=0)
+                for name, value in state.items()
+            }
+        state = piece_of(0, first, state)
         if isinstance(pieces, int) and pieces == 0:
             return state
         _, state = ops.while_loop(

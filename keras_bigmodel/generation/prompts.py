@@ -171,11 +171,7 @@ def check_room(
     Raises:
         ValueError: If they do not, or `max_new_tokens` is not positive.
     """
-    if not isinstance(max_new_tokens, (int, np.integer)) or max_new_tokens < 1:
-        raise ValueError(
-            "`max_new_tokens` must be a positive integer. "
-            f"Received: max_new_tokens={max_new_tokens}"
-        )
+    check_positive(max_new_tokens)
     context = context_of(model)
     if context is None or beyond_context:
         return
@@ -192,6 +188,19 @@ def check_room(
         raise ValueError(
             f"A source of {longest} tokens does not fit the model's context. "
             f"Shorten it. Received: max_sequence_length={context}"
+        )
+
+
+def check_positive(max_new_tokens: int) -> None:
+    """Says if `max_new_tokens` is not a positive integer.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if not isinstance(max_new_tokens, (int, np.integer)) or max_new_tokens < 1:
+        raise ValueError(
+            "`max_new_tokens` must be a positive integer. "
+            f"Received: max_new_tokens={max_new_tokens}"
         )
 
 

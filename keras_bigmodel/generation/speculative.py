@@ -48,9 +48,10 @@ class SpeculativeProgram(Program):
         lengths: Tensor,
         capacity: Any,
         source_ids: Tensor | None = None,
+        state: dict[str, Tensor] | None = None,
     ) -> dict[str, Any]:
         """Reads the prompts, as in `Program.start`."""
-        carry = super().start(prompt_ids, lengths, capacity, source_ids)
+        carry = super().start(prompt_ids, lengths, capacity, source_ids, state)
         memory = self.guesser.start(prompt_ids, lengths, capacity)
         return {**carry, "memory": memory}
 

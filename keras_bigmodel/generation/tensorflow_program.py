@@ -89,8 +89,15 @@ def _tensors(values: Any) -> Any:
 
 
 def _specs(values: Any) -> Any:
-    """Returns specs of the same ranks and dtypes, all dimensions open."""
-    return tf.nest.map_structure(
-        lambda x: tf.TensorSpec([None] * x.shape.rank, x.dtype),
-        _tensors(values),
-    )
+    """Returns specs that leave open what differs between calls.
+
+    Of caches, (batch, heads, slots, head_dim), the model settles the rest.
+    """
+
+    def spec(x: tf.Tensor) -> tf.TensorSpec:
+        shape = [None] * x.shape.rank
+        if len(shape) == 4:
+            shape[1], shape[3] = x.shape[1], x.shape[3]
+        return tf.TensorSpec(shape, x.dtype)
+
+    return tf.nest.map_structure(spec, _tensors(values))

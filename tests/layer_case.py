@@ -109,6 +109,21 @@ class LayerCase:
         first = inputs.pop(self.first)
         return layer(first, **inputs, **{**self.call_kwargs, **kwargs})
 
+    def run(self, layer, inputs=None):
+        """Calls a layer: compiled on JAX, where single operations are slow."""
+        if keras.backend.backend() != "jax":
+            return self.call(layer, inputs)
+        import jax
+
+        model = self.model(layer)
+
+        @jax.jit
+        def compiled(variables, inputs):
+            return model.stateless_call(*variables, inputs)[0]
+
+        inputs = dict(self.inputs if inputs is None else inputs)
+        return compiled(variables_of(model), inputs)
+
     @functools.cached_property
     def layer(self):
         """A built layer whose weights are all random."""
@@ -123,7 +138,7 @@ class LayerCase:
     @functools.cached_property
     def output(self):
         """The output of `layer`."""
-        return self.call(self.layer)
+        return self.run(self.layer)
 
     def make_like(self, **overrides):
         """Returns a new layer with the weights of `layer`."""
@@ -152,6 +167,14 @@ class LayerCase:
         """Returns a functional model from the inputs through `layer`."""
         inputs = self.symbolic_inputs()
         return keras.Model(inputs, self.call(layer, inputs))
+
+
+def variables_of(model):
+    """Returns the values of the trainable and of the other variables."""
+    return (
+        [variable.value for variable in model.trainable_variables],
+        [variable.value for variable in model.non_trainable_variables],
+    )
 
 
 def to_numpy(x):

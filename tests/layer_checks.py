@@ -15,6 +15,7 @@ from tests.layer_case import (
     LayerCase,
     SeeMask,
     to_numpy,
+    variables_of,
     weights_below,
 )
 
@@ -175,7 +176,7 @@ def check_free_shapes(case):
         assert found in (None, expected), f"static {model.output.shape}"
     assert_near(model(case.inputs), case.output, 1e-6, "with free axes")
     one = {name: x[:1] for name, x in case.inputs.items()}
-    alone = case.call(case.layer, one)
+    alone = case.run(case.layer, one)
     assert_near(
         alone, case.output[:1], 1e-5, "batch 1: rows are not independent"
     )
@@ -185,7 +186,7 @@ def check_free_shapes(case):
             if axis < x.ndim:
                 x = np.take(x, [0], axis=axis)
         short[name] = x
-    y = to_numpy(case.call(case.layer, short))
+    y = to_numpy(case.run(case.layer, short))
     assert len(y) == case.output_shape[0], f"length 1: {y.shape}"
     assert np.isfinite(y).all(), "length 1: not finite"
 
@@ -238,7 +239,7 @@ def check_dtype_policies(case):
     expected = to_numpy(case.output)
     for policy, tolerance in POLICY_TOLERANCES.items():
         layer = case.make_like(dtype=policy)
-        y = case.call(layer)
+        y = case.run(layer)
         dtype = keras.backend.standardize_dtype(y.dtype)
         assert dtype == (case.output_dtype or layer.compute_dtype), policy
         y = to_numpy(y)
@@ -249,34 +250,15 @@ def check_dtype_policies(case):
 
 def check_compiled(case):
     """Eager, traced and XLA-compiled calls agree."""
-    layer = case.layer
-    if ON_TENSORFLOW:
-        for jit in (False, True):
-            function = tf.function(
-                lambda x: case.call(layer, x), jit_compile=jit
-            )
-            inputs = {k: tf.constant(x) for k, x in case.inputs.items()}
-            assert_near(function(inputs), case.output, 1e-5, f"{jit=}")
+    if not ON_TENSORFLOW:
+        assert_near(case.output, case.call(case.layer), 1e-5, "jax.jit")
         return
-
-    @jax.jit
-    def compiled(trainable, other, inputs):
-        # jax.jit sorts the names, so the first is not the first any more.
-        rest = dict(inputs)
-        first = rest.pop(case.first)
-        return layer.stateless_call(
-            trainable, other, first, **rest, **case.call_kwargs
-        )[0]
-
-    y = compiled(*_variables(layer), case.inputs)
-    assert_near(y, case.output, 1e-5, "jax.jit")
-
-
-def _variables(layer):
-    return (
-        [variable.value for variable in layer.trainable_variables],
-        [variable.value for variable in layer.non_trainable_variables],
-    )
+    inputs = {name: tf.constant(x) for name, x in case.inputs.items()}
+    for jit in (False, True):
+        function = tf.function(
+            lambda x: case.call(case.layer, x), jit_compile=jit
+        )
+        assert_near(function(inputs), case.output, 1e-5, f"{jit=}")
 
 
 def _gradients(case, probe):
@@ -293,19 +275,15 @@ def _gradients(case, probe):
         found = tape.gradient(loss, weights)
         return [None if g is None else tf.convert_to_tensor(g) for g in found]
 
+    model = case.model(layer)
+
     def loss(trainable, other):
-        first, *rest = case.inputs.items()
-        y, _, losses = layer.stateless_call(
-            trainable,
-            other,
-            first[1],
-            **dict(rest),
-            **case.call_kwargs,
-            return_losses=True,
+        y, _, losses = model.stateless_call(
+            trainable, other, case.inputs, return_losses=True
         )
         return loss_of(y, losses)
 
-    return jax.grad(loss)(*_variables(layer))
+    return jax.jit(jax.grad(loss))(*variables_of(model))
 
 
 def check_training(case):
@@ -352,7 +330,7 @@ def check_reference(case):
 
 def check_dropout(case):
     """Dropout in training only; the same seed draws the same."""
-    plain = to_numpy(case.output)
+    plain = to_numpy(case.call(case.layer))
     trained = to_numpy(case.call(case.make_like(), training=True))
     if not case.training_differs:
         np.testing.assert_array_equal(trained, plain, "training, no dropout")

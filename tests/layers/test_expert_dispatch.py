@@ -1,5 +1,6 @@
 """The way of tokens to experts and back."""
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -24,6 +25,19 @@ def routed(tokens, top, generator):
     return x, experts, weights
 
 
+def run(way, given, feed=feed):
+    """Compiled on JAX, where single operations are slow to start."""
+
+    def call(x, experts, weights):
+        return way(x, experts, weights, NUM_EXPERTS, feed)
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        call = jax.jit(call)
+    return call(*given)
+
+
 def expected(x, experts, weights):
     y = np.zeros(x.shape)
     for token, slot in np.ndindex(*experts.shape):
@@ -45,7 +59,7 @@ def expected(x, experts, weights):
 @pytest.mark.parametrize("tokens", [1, 2, 16, 29])
 def test_every_way_gives_the_weighted_sum(way, top, tokens):
     given = routed(tokens, top, np.random.default_rng(0))
-    y = way(*given, NUM_EXPERTS, feed)
+    y = run(way, given)
     np.testing.assert_allclose(y, expected(*given), atol=1e-5)
 
 
@@ -53,7 +67,7 @@ def test_every_way_gives_the_weighted_sum(way, top, tokens):
 def test_rounds_go_on_until_the_busiest_expert_is_done(wanted):
     x, experts, weights = routed(29, 1, np.random.default_rng(0))
     experts[:wanted] = 3
-    y = expert_dispatch.by_expert(x, experts, weights, NUM_EXPERTS, feed)
+    y = run(expert_dispatch.by_expert, (x, experts, weights))
     np.testing.assert_allclose(y, expected(x, experts, weights), atol=1e-5)
 
 
@@ -61,7 +75,7 @@ def test_rounds_go_on_until_the_busiest_expert_is_done(wanted):
 def test_tokens_of_no_expert_give_zeros(tokens):
     x, experts, weights = routed(tokens, 2, np.random.default_rng(0))
     experts[1:] = NUM_EXPERTS
-    y = expert_dispatch.by_expert(x, experts, weights, NUM_EXPERTS, feed)
+    y = run(expert_dispatch.by_expert, (x, experts, weights))
     assert np.abs(y[0]).min() > 0
     assert np.abs(y[1:]).max() == 0
 
@@ -76,5 +90,5 @@ def test_what_nobody_fetches_cannot_hurt():
         factors[0] = np.inf
         return inputs * pick(ops.convert_to_tensor(factors))
 
-    y = expert_dispatch.by_expert(x, experts, weights, NUM_EXPERTS, overflow)
+    y = run(expert_dispatch.by_expert, (x, experts, weights), overflow)
     np.testing.assert_allclose(y, expected(x, experts, weights), atol=1e-5)

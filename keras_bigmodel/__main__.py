@@ -4,9 +4,23 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from keras_bigmodel.cli import demo
+from keras_bigmodel.cli import (
+    demo,
+    evaluate,
+    export,
+    generate,
+    inspect,
+    train,
+)
 
-COMMANDS = {"demo": demo}
+COMMANDS = {
+    "demo": demo,
+    "train": train,
+    "generate": generate,
+    "evaluate": evaluate,
+    "export": export,
+    "inspect": inspect,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

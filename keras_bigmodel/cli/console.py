@@ -1,5 +1,6 @@
 """Printing for people: headings, tables, streams of words."""
 
+import argparse
 import sys
 from collections.abc import Iterable, Sequence
 
@@ -38,6 +39,22 @@ def stream(pieces: Iterable[str]) -> str:
 def megabytes(count: float) -> str:
     """A number of bytes, readable."""
     return f"{count / 1e6:,.1f} MB"
+
+
+def add_model_option(parser: argparse.ArgumentParser) -> None:
+    """Declare `--model`, which `load_model` reads."""
+    parser.add_argument(
+        "--model",
+        required=True,
+        help="what `train` made, or a Hugging Face folder or repository",
+    )
+
+
+def add_json_option(parser: argparse.ArgumentParser) -> None:
+    """Declare `--json`."""
+    parser.add_argument(
+        "--json", action="store_true", help="print JSON, and nothing else"
+    )
 
 
 def fit_verbosity() -> int:

@@ -7,6 +7,8 @@ import tempfile
 
 import keras
 
+from keras_bigmodel import huggingface
+from keras_bigmodel.layers import TokenEmbedding
 from keras_bigmodel.text import Tokenizer
 
 MODEL_FILE = "model.keras"
@@ -35,24 +37,38 @@ def save_run(
     return folder
 
 
-def load_run(folder: str | os.PathLike) -> tuple[keras.Model, Tokenizer]:
-    """Read what `save_run` wrote.
+def load_model(source: str | os.PathLike) -> tuple[keras.Model, Tokenizer]:
+    """Read what `save_run` wrote, or a Hugging Face checkpoint.
 
     Args:
-        folder: where it is.
+        source: the folder, or a repository's name.
 
     Raises:
-        ValueError: the folder does not hold a model and a tokenizer.
+        ValueError: there is no such model.
     """
-    folder = pathlib.Path(folder)
-    for name in (MODEL_FILE, TOKENIZER_FOLDER):
-        if not (folder / name).exists():
-            raise ValueError(
-                f"There is no {name} in this folder; `train` makes one. "
-                f"Received: folder={folder}"
-            )
+    folder = pathlib.Path(source)
+    if not (folder / MODEL_FILE).exists():
+        return huggingface.load(source)
     model = keras.models.load_model(folder / MODEL_FILE)
     return model, Tokenizer.load(folder / TOKENIZER_FOLDER)
+
+
+def max_sequence_length(model: keras.Model) -> int:
+    """How many tokens a model reads at once.
+
+    Args:
+        model: a language model of ours.
+
+    Raises:
+        ValueError: the model sets itself no limit.
+    """
+    for layer in model.layers:
+        if isinstance(layer, TokenEmbedding) and layer.max_sequence_length:
+            return layer.max_sequence_length
+    raise ValueError(
+        "The model sets no max_sequence_length, and there is none to choose "
+        f"windows by. Received: model={model.name!r}"
+    )
 
 
 def check_writable(folder: str | os.PathLike) -> None:

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 
@@ -22,15 +23,22 @@ def test_what_is_saved_comes_back(tokenizer, tmp_path):
         folder = run_folder.save_run(tmp_path / "a" / "b", model, tokenizer)
     names = {file.name for file in folder.iterdir()}
     assert names == {run_folder.MODEL_FILE, run_folder.TOKENIZER_FOLDER}
-    again, read = run_folder.load_run(folder)
+    again, read = run_folder.load_model(folder)
     ids = np.array(read.encode(["not to be"]))
     assert ids.tolist() == tokenizer.encode(["not to be"])
     np.testing.assert_array_equal(again(ids), model(ids))
 
 
 def test_other_folders_are_refused(tokenizer, tmp_path):
-    with pytest.raises(ValueError, match=r"no model\.keras.*Received: folder="):
-        run_folder.load_run(tmp_path)
+    with pytest.raises(ValueError, match="Received: "):
+        run_folder.load_model(tmp_path)
+
+
+def test_the_context_is_known():
+    assert run_folder.max_sequence_length(new_model()) == 16
+    other = keras.Sequential([keras.Input((3,)), keras.layers.Dense(5)])
+    with pytest.raises(ValueError, match="no max_seq.*Received: model="):
+        run_folder.max_sequence_length(other)
 
 
 def test_places_that_cannot_be_written_are_refused(tmp_path):

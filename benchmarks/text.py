@@ -1,6 +1,6 @@
 """How fast byte-pair encoding is in the graph, beside the library's.
 
-`python -m benchmarks.text` prints and writes benchmarks/results/text.md.
+`python -m benchmarks.text` prints and writes benchmarks/results/text_speed.md.
 Both are timed in turn, in one process, so that their ratio can be trusted on
 a busy machine; the best of several runs counts.
 """
@@ -92,7 +92,7 @@ def main() -> None:
     parser.add_argument(
         "--output",
         type=pathlib.Path,
-        default=pathlib.Path(__file__).parent / "results" / "text.md",
+        default=pathlib.Path(__file__).parent / "results" / "text_speed.md",
     )
     options = parser.parse_args()
     lines = ["# Byte-pair encoding in the graph", ""]

@@ -61,6 +61,59 @@ def describe_block(block: keras.layers.Layer) -> dict[str, Any]:
     }
 
 
+def describe_blocks(
+    blocks: list[keras.layers.Layer], hidden_dim: int
+) -> dict[str, Any]:
+    """Returns what the blocks of a stack have in common.
+
+    Raises:
+        ValueError: If they differ in what a checkpoint's do not.
+    """
+    described = [
+        {
+            **describe_attention(block.self_attention, hidden_dim),
+            **describe_feed_forward(block.feed_forward),
+            **describe_block(block),
+        }
+        for block in blocks
+    ]
+    name = "self_attention_normalization"
+    if blocks[0].normalize_branch:
+        name = "self_attention_branch_normalization"
+    return {
+        **{
+            option: alike([one[option] for one in described], option)
+            for option in described[0]
+        },
+        "num_layers": len(blocks),
+        "hidden_dim": hidden_dim,
+        "epsilon": getattr(blocks[0], name).epsilon,
+        "sliding_window": [
+            block.self_attention.sliding_window for block in blocks
+        ],
+    }
+
+
+def describe_positions(
+    found: dict[str, Any], name: str, blocks: list[keras.layers.Layer]
+) -> Any:
+    """Returns a stack's encoding, or one for each block where they differ.
+
+    Args:
+        found: The model's layers by name.
+        name: The encoding's name where it acts outside the blocks.
+        blocks: Of the stack.
+    """
+    if name in found:
+        return found[name]
+    if f"{name}_bias" in found:
+        return found[f"{name}_bias"].encoding
+    encodings = [block.self_attention.position_encoding for block in blocks]
+    kinds = [kind_of(encoding) for encoding in encodings]
+    same = all(kind == kinds[0] for kind in kinds)
+    return encodings[0] if same else encodings
+
+
 def describe_scale(embedding: layers.TokenEmbedding) -> float:
     """Returns the factor of the embeddings."""
     if embedding.scale is True:

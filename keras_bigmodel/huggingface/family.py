@@ -27,7 +27,9 @@ class Family:
         constants: Arguments that config.json does not vary.
         prefix: Start of the names which a checkpoint without a head lacks.
         tied: Tensors that may be there twice, and their original.
-        ignored: Patterns of tensors that are no weights, such as masks.
+        ignored: Patterns of tensors that are no weights, such as masks, or
+            that a pretraining leaves behind.
+        renamed: Patterns of names in old releases, and what to put in place.
     """
 
     model_type: str
@@ -40,6 +42,7 @@ class Family:
     prefix: str = ""
     tied: Mapping[str, str] = dataclasses.field(default_factory=dict)
     ignored: tuple[str, ...] = ()
+    renamed: tuple[tuple[str, str], ...] = ()
 
     @property
     def all_fields(self) -> tuple[Field, ...]:

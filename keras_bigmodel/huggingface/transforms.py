@@ -133,6 +133,78 @@ class ByHead(Same):
         return [(int(np.prod(ours[0])),)]
 
 
+class Summed(Same):
+    """Two tables there of which all texts use the sum; the second's one row.
+
+    RoBERTa has a single kind of segment, whose vector every token gets.
+    """
+
+    def to_ours(self, theirs: Arrays, shapes: Sequence[Shape]) -> list:
+        """Returns the first table with the row added to each of its own."""
+        return [theirs[0].astype("float32") + theirs[1].astype("float32")]
+
+    def to_theirs(self, ours: Arrays) -> list:
+        """Returns the table, and a row of zeros."""
+        return [ours[0], np.zeros_like(ours[0][:1])]
+
+    def their_shapes(self, ours: Sequence[Shape]) -> list[Shape]:
+        """Returns the shapes of the table and of the row."""
+        return [ours[0], (1, *ours[0][1:])]
+
+
+class AsRow(Same):
+    """A vector here, a matrix of one row there."""
+
+    def to_ours(self, theirs: Arrays, shapes: Sequence[Shape]) -> list:
+        """Returns the vector."""
+        return [theirs[0][0]]
+
+    def to_theirs(self, ours: Arrays) -> list:
+        """Returns the row."""
+        return [ours[0][None]]
+
+    def their_shapes(self, ours: Sequence[Shape]) -> list[Shape]:
+        """Returns the row's shape."""
+        return [(1, *ours[0])]
+
+
+@dataclasses.dataclass(frozen=True)
+class Scaled(Same):
+    """A tensor times a factor which they apply later.
+
+    Args:
+        factor: The factor.
+    """
+
+    factor: float
+
+    def to_ours(self, theirs: Arrays, shapes: Sequence[Shape]) -> list:
+        """Returns the product."""
+        return [theirs[0].astype("float32") * np.float32(self.factor)]
+
+    def to_theirs(self, ours: Arrays) -> list:
+        """Returns the quotient."""
+        quotient = ours[0].astype("float32") / np.float32(self.factor)
+        return [quotient.astype(ours[0].dtype)]
+
+
+class Filters(Same):
+    """A convolution's, (outputs, inputs, height, width) there."""
+
+    def to_ours(self, theirs: Arrays, shapes: Sequence[Shape]) -> list:
+        """Returns (height, width, inputs, outputs)."""
+        return [theirs[0].transpose(2, 3, 1, 0)]
+
+    def to_theirs(self, ours: Arrays) -> list:
+        """Returns (outputs, inputs, height, width)."""
+        return [ours[0].transpose(3, 2, 0, 1)]
+
+    def their_shapes(self, ours: Sequence[Shape]) -> list[Shape]:
+        """Returns the shape so ordered."""
+        height, width, inputs, outputs = ours[0]
+        return [(outputs, inputs, height, width)]
+
+
 class Stacked(Same):
     """A transposed weight for each expert there, one stack of them here."""
 
@@ -156,3 +228,4 @@ SAME, TRANSPOSED, PLUS_ONE, BY_HEAD = (
     ByHead(),
 )
 JOINED, JOINED_TRANSPOSED, STACKED = Joined(), Joined(True), Stacked()
+SUMMED, AS_ROW, FILTERS = Summed(), AsRow(), Filters()

@@ -163,10 +163,17 @@ def match_tensors(
         shapes.update(zip(row.theirs, theirs, strict=True))
     places = checkpoint.places
     bare = not any(name.startswith(family.prefix) for name in places)
-    names = {}
+    names: dict[str, str] = {}
+    twice = []
     for name in places:
-        full = family.prefix + name
-        names[full if bare and full in shapes else name] = name
+        renamed = name
+        for pattern, replacement in family.renamed:
+            renamed = re.sub(pattern, replacement, renamed)
+        full = family.prefix + renamed
+        full = full if bare and full in shapes else renamed
+        if full in names:
+            twice.append(f"twice: {names[full]} and {name}")
+        names[full] = name
     surplus = [
         name
         for full, name in names.items()
@@ -174,7 +181,10 @@ def match_tensors(
         and not _is_ignored(family, full)
         and not _is_twice(family, full, names, checkpoint)
     ]
-    problems = [f"missing: {name}" for name in shapes if name not in names]
+    problems = [
+        *twice,
+        *(f"missing: {name}" for name in shapes if name not in names),
+    ]
     problems += [f"surplus: {name}" for name in surplus]
     for full, shape in shapes.items():
         place = full in names and places[names[full]]

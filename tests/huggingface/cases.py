@@ -289,3 +289,75 @@ CASES: dict[str, dict[str, dict]] = {
 
 # The classes of transformers for language models; heads name their own.
 CAUSAL = frozenset(CASES)
+
+BERT = {
+    "vocab_size": 29,
+    "hidden_size": 12,
+    "intermediate_size": 20,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "max_position_embeddings": 13,
+    "type_vocab_size": 2,
+    "pad_token_id": 0,
+}
+ROBERTA = {**BERT, "max_position_embeddings": 14, "type_vocab_size": 1}
+DISTILBERT = {
+    "vocab_size": 29,
+    "dim": 12,
+    "hidden_dim": 20,
+    "n_layers": 2,
+    "n_heads": 2,
+    "max_position_embeddings": 13,
+    "pad_token_id": 0,
+}
+
+
+def heads(start: str, entries: dict, **variants: dict) -> dict[str, dict]:
+    """One variant for each head, each with further entries if given."""
+    suffixes = {
+        "trunk": "Model",
+        "masked": "ForMaskedLM",
+        "text": "ForSequenceClassification",
+        "token": "ForTokenClassification",
+        "span": "ForQuestionAnswering",
+    }
+    return {
+        name: {
+            **entries,
+            "architecture": start + suffix,
+            **variants.get(name, {}),
+        }
+        for name, suffix in suffixes.items()
+    }
+
+
+CASES["bert"] = heads(
+    "Bert",
+    BERT,
+    masked={"hidden_act": "relu"},
+    text={"num_labels": 3, "num_attention_heads": 3},
+    token={"num_labels": 5, "hidden_act": "gelu_new", "type_vocab_size": 3},
+    span={"layer_norm_eps": 1e-3},
+)
+CASES["roberta"] = heads(
+    "Roberta",
+    ROBERTA,
+    masked={"hidden_act": "silu"},
+    text={"num_labels": 3, "pad_token_id": 1, "max_position_embeddings": 15},
+    token={"num_labels": 5, "type_vocab_size": 2},
+)
+CASES["xlm-roberta"] = heads("XLMRoberta", ROBERTA, text={"num_labels": 1})
+CASES["distilbert"] = heads(
+    "DistilBert",
+    DISTILBERT,
+    masked={"activation": "relu"},
+    text={"num_labels": 3},
+    token={"num_labels": 5, "sinusoidal_pos_embds": True},
+)
+CASES["electra"] = heads(
+    "Electra",
+    {**BERT, "embedding_size": 8},
+    masked={"hidden_act": "relu"},
+    text={"num_labels": 3, "embedding_size": 12},
+    token={"num_labels": 5},
+)

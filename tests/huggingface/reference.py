@@ -78,6 +78,41 @@ def expected_causal(model, seed: int) -> dict[str, np.ndarray]:
     }
 
 
+@torch.no_grad()
+def expected_encoder(model, seed: int) -> dict[str, np.ndarray]:
+    """What an encoder, or the head on it, gives for padded texts."""
+    config = model.config
+    token_ids, mask = inputs(config.vocab_size, seed)
+    # Encoders are padded behind the text, with an id of their own.
+    token_ids[2] = np.roll(token_ids[2], SHORT - LENGTH)
+    mask[2] = np.roll(mask[2], SHORT - LENGTH)
+    token_ids[mask == 0] = config.pad_token_id
+    arguments = {"attention_mask": torch.tensor(mask)}
+    found = {
+        "token_ids": token_ids.astype("int32"),
+        "mask": mask.astype("bool"),
+    }
+    kinds = getattr(config, "type_vocab_size", 0)
+    if kinds > 1:
+        generator = np.random.default_rng(seed + 1)
+        segment_ids = generator.integers(0, kinds, token_ids.shape)
+        arguments["token_type_ids"] = torch.tensor(segment_ids)
+        found["segment_ids"] = segment_ids.astype("int32")
+    output = model(torch.tensor(token_ids), **arguments)
+    if "start_logits" in output:
+        both = [output.start_logits, output.end_logits]
+        found["logits"] = np.stack([part.numpy() for part in both], axis=1)
+    elif "logits" in output:
+        found["logits"] = output.logits.numpy()
+    else:
+        found["logits"] = output.last_hidden_state.numpy()
+        if output.get("pooler_output") is not None:
+            found["pooled"] = output.pooler_output.numpy()
+    return found
+
+
 def expected(model, seed: int) -> dict[str, np.ndarray]:
     """What a model of this kind is compared by."""
-    return expected_causal(model, seed)
+    if model.can_generate():
+        return expected_causal(model, seed)
+    return expected_encoder(model, seed)

@@ -14,6 +14,12 @@ pytestmark = pytest.mark.tensorflow
 ALL = [(family, name) for family in CASES for name in CASES[family]]
 IDS = [f"{family}-{name}" for family, name in ALL]
 # One variant a family generates here, all of them in the parity run.
+# RoBERTa's one kind of segment is added to the positions.
+FOLDED = {
+    f"{start}embeddings.{table}_embeddings.weight"
+    for start in ("roberta.", "")
+    for table in ("position", "token_type")
+}
 GENERATING = [(family, list(CASES[family])[-1]) for family in sorted(CAUSAL)]
 
 
@@ -22,18 +28,46 @@ def test_every_family_has_cases():
     assert all(len(variants) >= 3 for variants in CASES.values())
 
 
+def outputs_of(model, expected):
+    """What a model gives for the inputs that transformers was given."""
+    inputs = expected["token_ids"]
+    if "segment_ids" in expected:
+        inputs = {"token_ids": inputs, "segment_ids": expected["segment_ids"]}
+    outputs = model(inputs)
+    if isinstance(outputs, dict):
+        return {
+            "logits": np.asarray(outputs["hidden_states"]),
+            "pooled": np.asarray(outputs["pooled"]),
+        }
+    return {"logits": np.asarray(outputs)}
+
+
+def visible_part(outputs, mask):
+    """The positions that hold text, of an output with positions."""
+    if outputs.shape[:2] == mask.shape:
+        return outputs[mask]
+    if outputs.shape[0::2] == mask.shape:
+        return outputs.transpose(0, 2, 1)[mask]
+    return outputs
+
+
 @pytest.mark.parametrize(("family", "variant"), ALL, ids=IDS)
 def test_logits(family, variant, unpack):
     folder, expected = unpack(family, variant)
     model, tokenizer = kbm.huggingface.load(folder)
     assert tokenizer is None
     assert model.name == family
-    logits = np.asarray(model(expected["token_ids"]))
-    visible = expected["mask"]
-    np.testing.assert_allclose(
-        logits[visible], expected["logits"][visible], atol=1e-4, rtol=0
-    )
-    check_round_trip(model, folder)
+    outputs = outputs_of(model, expected)
+    for name, values in outputs.items():
+        np.testing.assert_allclose(
+            visible_part(values, expected["mask"]),
+            visible_part(expected[name], expected["mask"]),
+            atol=1e-4,
+            rtol=0,
+        )
+    again = check_round_trip(model, folder)
+    for name, values in outputs_of(again, expected).items():
+        np.testing.assert_array_equal(values, outputs[name])
 
 
 def check_round_trip(model, folder):
@@ -41,13 +75,20 @@ def check_round_trip(model, folder):
     again = kbm.huggingface.save(model, None, folder / "again")
     before = SafetensorsFile(folder / "model.safetensors")
     after = SafetensorsFile(again / "model.safetensors")
-    assert set(after.places) == set(before.places)
-    for name in before.places:
+    # A trunk alone leaves out what all its names would begin with.
+    prefix = FAMILIES[model.name].prefix
+    names = {
+        name: name if name in after.places else prefix + name
+        for name in before.places
+    }
+    assert set(after.places) == set(names.values())
+    for name in set(names) - FOLDED:
         np.testing.assert_array_equal(
-            after.read(name), before.read(name).astype("float32"), name
+            after.read(names[name]),
+            before.read(name).astype("float32"),
+            name,
         )
-    loaded, _ = kbm.huggingface.load(again)
-    assert loaded.get_config() == model.get_config()
+    return kbm.huggingface.load(again)[0]
 
 
 @pytest.mark.parametrize(("family", "variant"), GENERATING)

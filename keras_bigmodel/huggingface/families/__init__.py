@@ -1,6 +1,9 @@
 """The families of checkpoints, each a row of one table."""
 
+from keras_bigmodel.huggingface.families.bert import BERT
 from keras_bigmodel.huggingface.families.bloom import BLOOM
+from keras_bigmodel.huggingface.families.distilbert import DISTILBERT
+from keras_bigmodel.huggingface.families.electra import ELECTRA
 from keras_bigmodel.huggingface.families.gemma import GEMMA, GEMMA2, GEMMA3
 from keras_bigmodel.huggingface.families.gpt2 import GPT2
 from keras_bigmodel.huggingface.families.gpt_neox import GPT_NEOX
@@ -13,6 +16,7 @@ from keras_bigmodel.huggingface.families.llama import (
 )
 from keras_bigmodel.huggingface.families.olmo2 import OLMO2
 from keras_bigmodel.huggingface.families.phi3 import PHI3
+from keras_bigmodel.huggingface.families.roberta import ROBERTA, XLM_ROBERTA
 
 # A model that several families can say is saved as the first of them.
 FAMILIES = {
@@ -31,6 +35,11 @@ FAMILIES = {
         OLMO2,
         GPT_NEOX,
         BLOOM,
+        BERT,
+        ROBERTA,
+        XLM_ROBERTA,
+        DISTILBERT,
+        ELECTRA,
     )
 }
 

@@ -27,7 +27,7 @@ def dispatch(
 ) -> Tensor:
     """Returns, for each token, its experts' outputs times their weights."""
     tokens, top = x.shape[0], experts.shape[1]
-    if tokens and 3 * tokens * top <= num_experts:
+    if tokens and 2 * tokens * top <= num_experts:
         return by_token(x, experts, weights, num_experts, feed)
     return by_expert(x, experts, weights, num_experts, feed)
 

@@ -8,7 +8,7 @@ import tempfile
 import keras
 
 from keras_bigmodel import huggingface
-from keras_bigmodel.layers import TokenEmbedding
+from keras_bigmodel.generation.prompts import context_of
 from keras_bigmodel.text import Tokenizer
 
 MODEL_FILE = "model.keras"
@@ -62,13 +62,13 @@ def max_sequence_length(model: keras.Model) -> int:
     Raises:
         ValueError: the model sets itself no limit.
     """
-    for layer in model.layers:
-        if isinstance(layer, TokenEmbedding) and layer.max_sequence_length:
-            return layer.max_sequence_length
-    raise ValueError(
-        "The model sets no max_sequence_length, and there is none to choose "
-        f"windows by. Received: model={model.name!r}"
-    )
+    longest = context_of(model)
+    if longest is None:
+        raise ValueError(
+            "The model sets no max_sequence_length, and there is none to "
+            f"choose windows by. Received: model={model.name!r}"
+        )
+    return longest
 
 
 def check_writable(folder: str | os.PathLike) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import tokenizers
 from tokenizers import (
@@ -19,17 +19,15 @@ from keras_bigmodel.text.base import checked_texts
 from keras_bigmodel.text.bert_text import BertNormalizer, split_words
 from keras_bigmodel.text.files import TokenizerFolder
 from keras_bigmodel.text.library import LibraryTokenizer
+from keras_bigmodel.text.longest_pieces import LongestPieces
 from keras_bigmodel.text.token_texts import TokenTexts
 from keras_bigmodel.text.tokenizer_json import component_type, unsupported
-from keras_bigmodel.text.trie import END, Trie
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 ROLES = {"pad_token": "[PAD]", "bos_token": "[CLS]", "eos_token": "[SEP]"}
-# Stands before the symbols of the pieces that go on with a word.
-_GOES_ON = END - 1
 
 
 class WordPieceTokenizer(LibraryTokenizer):
@@ -150,22 +148,12 @@ class WordPieceTokenizer(LibraryTokenizer):
                 "The vocabulary must hold the token for unknown words. "
                 f"Received: unk_token={unknown!r:.60}"
             )
-        self._build(model)
-
-    def _build(self, model: dict[str, Any]) -> None:
-        prefix = model["continuing_subword_prefix"]
-        words, values = [], []
-        for token, token_id in model["vocab"].items():
-            if token:
-                words.append([ord(c) for c in token])
-                values.append(token_id)
-            if token.startswith(prefix) and len(token) > len(prefix):
-                words.append([_GOES_ON, *map(ord, token[len(prefix) :])])
-                values.append(token_id)
-        self._trie = Trie(words, values)
-        self._inner_node = self._trie.node([_GOES_ON])
-        self._unknown_id = model["vocab"][model["unk_token"]]
-        self._longest_word = model["max_input_chars_per_word"]
+        self._pieces = LongestPieces(
+            model["vocab"],
+            model["continuing_subword_prefix"],
+            model["vocab"][unknown],
+            model["max_input_chars_per_word"],
+        )
         self._normalizer = None
         if self.spec["normalizer"] is not None:
             self._normalizer = BertNormalizer(self.spec["normalizer"])
@@ -184,35 +172,6 @@ class WordPieceTokenizer(LibraryTokenizer):
         unique, index = tf.unique(words.flat_values)
         ids = tf.gather(self._pieces(unique), index)
         return words.with_flat_values(ids).merge_dims(1, 2)
-
-    def _pieces(self, words: tf.Tensor) -> tf.RaggedTensor:
-        """Returns the ids of each word's pieces."""
-        import tensorflow as tf
-
-        characters = tf.strings.unicode_decode(words, "UTF-8")
-        sizes = tf.cast(characters.row_lengths(), tf.int32)
-        ends = tf.fill([tf.size(sizes), 1], END)
-        characters = tf.concat([characters, ends], axis=1)
-        symbols = characters.flat_values
-        starts = tf.cast(characters.row_starts(), tf.int32)
-        nodes = tf.tensor_scatter_nd_update(
-            tf.fill([tf.size(symbols)], self._inner_node),
-            starts[:, tf.newaxis],
-            tf.zeros_like(starts),
-        )
-        values, lengths = self._trie.longest_matches(symbols, nodes)
-        taken, failed = _follow(symbols, starts, lengths)
-        failed |= sizes > self._longest_word
-        # A word that fails is one unknown token, kept at its first place.
-        lost = tf.repeat(failed, sizes + 1)
-        is_start = tf.tensor_scatter_nd_update(
-            tf.zeros_like(taken), starts[:, tf.newaxis], tf.ones_like(failed)
-        )
-        ids = tf.where(lost, self._unknown_id, values)
-        return tf.ragged.boolean_mask(
-            characters.with_flat_values(ids),
-            characters.with_flat_values(tf.where(lost, is_start, taken)),
-        )
 
     def _decode_in_graph(self, token_ids: tf.RaggedTensor) -> tf.Tensor:
         if self._texts is None:
@@ -290,43 +249,3 @@ def _normalizer_of_config(
                 f"Received: {name}={value!r:.60}"
             )
     return normalizers.BertNormalizer(**options)
-
-
-def _follow(
-    symbols: tf.Tensor, starts: tf.Tensor, lengths: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Goes from piece to piece through all words at once.
-
-    Returns:
-        At which places a piece was taken, and which words could not be cut.
-    """
-    import tensorflow as tf
-
-    def go_on(places, words, taken, failed):
-        inside = tf.gather(symbols, places) != END
-        places = tf.boolean_mask(places, inside)
-        words = tf.boolean_mask(words, inside)
-        taken = tf.tensor_scatter_nd_update(
-            taken, places[:, tf.newaxis], tf.fill(tf.shape(places), True)
-        )
-        steps = tf.gather(lengths, places)
-        stuck = tf.boolean_mask(words, steps == 0)
-        failed = tf.tensor_scatter_nd_update(
-            failed, stuck[:, tf.newaxis], tf.fill(tf.shape(stuck), True)
-        )
-        places = tf.boolean_mask(places + steps, steps > 0)
-        words = tf.boolean_mask(words, steps > 0)
-        return places, words, taken, failed
-
-    _, _, taken, failed = tf.while_loop(
-        lambda places, *_: tf.size(places) > 0,
-        go_on,
-        (
-            starts,
-            tf.range(tf.size(starts)),
-            tf.fill(tf.shape(symbols), False),
-            tf.fill(tf.shape(starts), False),
-        ),
-        shape_invariants=(tf.TensorShape([None]),) * 4,
-    )
-    return taken, failed

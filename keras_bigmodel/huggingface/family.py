@@ -27,6 +27,7 @@ class Family:
         constants: Arguments that config.json does not vary.
         prefix: Start of the names which a checkpoint without a head lacks.
         tied: Tensors that may be there twice, and their original.
+        copied: Tensors that may be missing, and what stands for them.
         ignored: Patterns of tensors that are no weights, such as masks, or
             that a pretraining leaves behind.
         renamed: Patterns of names in old releases, and what to put in place.
@@ -41,6 +42,7 @@ class Family:
     constants: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     prefix: str = ""
     tied: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    copied: Mapping[str, str] = dataclasses.field(default_factory=dict)
     ignored: tuple[str, ...] = ()
     renamed: tuple[tuple[str, str], ...] = ()
 

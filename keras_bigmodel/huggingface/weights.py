@@ -53,7 +53,8 @@ def rows_of(
         path: tuple(weight.shape)
         for path, weight in weights_by_path(model).items()
     }
-    return expand(family.rows(dict(options)), shapes, options["num_layers"])
+    counts = (options["num_layers"], options.get("num_decoder_layers") or 0)
+    return expand(family.rows(dict(options)), shapes, max(counts))
 
 
 def load_weights(
@@ -181,6 +182,9 @@ def match_tensors(
         and not _is_ignored(family, full)
         and not _is_twice(family, full, names, checkpoint)
     ]
+    for name, original in family.copied.items():
+        if name in shapes and original in names:
+            names.setdefault(name, names[original])
     problems = [
         *twice,
         *(f"missing: {name}" for name in shapes if name not in names),

@@ -361,3 +361,86 @@ CASES["electra"] = heads(
     text={"num_labels": 3, "embedding_size": 12},
     token={"num_labels": 5},
 )
+
+T5 = {
+    "vocab_size": 29,
+    "d_model": 12,
+    "d_kv": 4,
+    "d_ff": 20,
+    "num_layers": 2,
+    "num_heads": 2,
+    "relative_attention_num_buckets": 8,
+    "relative_attention_max_distance": 11,
+    "pad_token_id": 0,
+    "decoder_start_token_id": 0,
+    "architecture": "T5ForConditionalGeneration",
+}
+BART = {
+    "vocab_size": 29,
+    "d_model": 12,
+    "encoder_layers": 2,
+    "decoder_layers": 2,
+    "encoder_attention_heads": 2,
+    "decoder_attention_heads": 2,
+    "encoder_ffn_dim": 20,
+    "decoder_ffn_dim": 20,
+    "max_position_embeddings": 13,
+    "pad_token_id": 1,
+    "bos_token_id": 0,
+    "eos_token_id": 2,
+    "decoder_start_token_id": 2,
+    "forced_eos_token_id": None,
+    "architecture": "BartForConditionalGeneration",
+}
+MARIAN = {
+    **BART,
+    "architecture": "MarianMTModel",
+    "pad_token_id": 28,
+    "bos_token_id": None,
+    "eos_token_id": 0,
+    "decoder_start_token_id": 28,
+    "activation_function": "swish",
+    "scale_embedding": True,
+}
+CASES["t5"] = {
+    "plain": T5,
+    "gated": {
+        **T5,
+        "feed_forward_proj": "gated-gelu",
+        "tie_word_embeddings": False,
+        "num_decoder_layers": 1,
+    },
+    "wide_heads": {
+        **T5,
+        "d_kv": 8,
+        "num_decoder_layers": 1,
+        "layer_norm_epsilon": 1e-3,
+        "relative_attention_num_buckets": 32,
+        "relative_attention_max_distance": 128,
+    },
+}
+CASES["bart"] = {
+    "plain": BART,
+    "scaled": {
+        **BART,
+        "scale_embedding": True,
+        "decoder_layers": 1,
+        "activation_function": "relu",
+    },
+    "three_heads": {
+        **BART,
+        "encoder_attention_heads": 3,
+        "decoder_attention_heads": 3,
+        "encoder_layers": 1,
+    },
+}
+CASES["marian"] = {
+    "plain": MARIAN,
+    "unscaled": {**MARIAN, "scale_embedding": False, "decoder_layers": 1},
+    "relu": {
+        **MARIAN,
+        "activation_function": "relu",
+        "encoder_attention_heads": 3,
+        "decoder_attention_heads": 3,
+    },
+}

@@ -28,6 +28,8 @@ def random_model(family: str, entries: dict, seed: int):
     generator = np.random.default_rng(seed)
     with torch.no_grad():
         for weight in model.parameters():
+            if not weight.requires_grad:
+                continue
             spread = 0.3 if weight.ndim > 1 else 0.2
             noise = generator.normal(0, spread, tuple(weight.shape))
             ones = float(weight.ndim == 1 and float(weight.mean()) == 1)
@@ -111,8 +113,44 @@ def expected_encoder(model, seed: int) -> dict[str, np.ndarray]:
     return found
 
 
+@torch.no_grad()
+def expected_encoder_decoder(model, seed: int) -> dict[str, np.ndarray]:
+    """Logits over targets, and the greedy answers to two sources."""
+    config = model.config
+    source_ids, mask = inputs(config.vocab_size - 1, seed)
+    source_ids[2] = np.roll(source_ids[2], SHORT - LENGTH)
+    mask[2] = np.roll(mask[2], SHORT - LENGTH)
+    source_ids[mask == 0] = config.pad_token_id
+    target_ids, _ = inputs(config.vocab_size - 1, seed + 1)
+    target_ids = target_ids[:, :7] + (target_ids[:, :7] == 0) * 3
+    logits = model(
+        input_ids=torch.tensor(source_ids),
+        attention_mask=torch.tensor(mask),
+        decoder_input_ids=torch.tensor(target_ids),
+    ).logits
+    model.generation_config.eos_token_id = None
+    model.generation_config.forced_eos_token_id = None
+    model.generation_config.bad_words_ids = None
+    answers = model.generate(
+        torch.tensor(source_ids),
+        attention_mask=torch.tensor(mask),
+        max_new_tokens=NEW_TOKENS,
+        do_sample=False,
+        num_beams=1,
+    )
+    return {
+        "source_ids": source_ids.astype("int32"),
+        "target_ids": target_ids.astype("int32"),
+        "mask": mask.astype("bool"),
+        "logits": logits.numpy().astype("float32"),
+        "continued": answers[:, 1:].numpy().astype("int32"),
+    }
+
+
 def expected(model, seed: int) -> dict[str, np.ndarray]:
     """What a model of this kind is compared by."""
+    if model.config.is_encoder_decoder:
+        return expected_encoder_decoder(model, seed)
     if model.can_generate():
         return expected_causal(model, seed)
     return expected_encoder(model, seed)

@@ -1,5 +1,6 @@
 """The families of checkpoints, each a row of one table."""
 
+from keras_bigmodel.huggingface.families.bart import BART, MARIAN
 from keras_bigmodel.huggingface.families.bert import BERT
 from keras_bigmodel.huggingface.families.bloom import BLOOM
 from keras_bigmodel.huggingface.families.distilbert import DISTILBERT
@@ -17,6 +18,7 @@ from keras_bigmodel.huggingface.families.llama import (
 from keras_bigmodel.huggingface.families.olmo2 import OLMO2
 from keras_bigmodel.huggingface.families.phi3 import PHI3
 from keras_bigmodel.huggingface.families.roberta import ROBERTA, XLM_ROBERTA
+from keras_bigmodel.huggingface.families.t5 import T5
 
 # A model that several families can say is saved as the first of them.
 FAMILIES = {
@@ -40,6 +42,9 @@ FAMILIES = {
         XLM_ROBERTA,
         DISTILBERT,
         ELECTRA,
+        T5,
+        BART,
+        MARIAN,
     )
 }
 

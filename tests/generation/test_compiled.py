@@ -1,0 +1,37 @@
+import keras
+import pytest
+
+from keras_bigmodel.generation import compiled
+from keras_bigmodel.generation.program import Program
+
+
+@pytest.fixture
+def model():
+    return keras.Sequential([keras.layers.Dense(1)])
+
+
+def test_a_program_is_made_once_for_a_key(model):
+    made = []
+
+    def make():
+        made.append(1)
+        return Program(model, None)
+
+    first = compiled.compiled_program(model, "key", make, False)
+    assert compiled.compiled_program(model, "key", make, False) is first
+    assert compiled.compiled_program(model, "key", make, True) is not first
+    assert compiled.compiled_program(model, "other", make, False) is not first
+    assert len(made) == 3
+
+
+def test_programs_are_no_part_of_the_model(model):
+    compiled.compiled_program(model, "key", lambda: Program(model, None), False)
+    assert "key" not in str(model.get_config())
+    copy = keras.Sequential.from_config(model.get_config())
+    assert "_keras_bigmodel_programs" not in copy.__dict__
+
+
+def test_other_backends_are_refused(model, monkeypatch):
+    monkeypatch.setattr(keras.config, "backend", lambda: "torch")
+    with pytest.raises(ValueError, match="Received: backend='torch'"):
+        compiled.compiled_program(model, 1, lambda: None, False)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_bigmodel.huggingface.family import PREPROCESSOR
 from keras_bigmodel.huggingface.json_file import read_json
 from keras_bigmodel.huggingface.tensor_file import SafetensorsFile, TensorPlace
 
@@ -72,6 +73,18 @@ class Checkpoint:
                 f"safetensors are read. Received: name={name!r:.100}"
             )
         return real
+
+    def entries(self) -> dict[str, Any]:
+        """Returns config.json, and what preprocessor_config.json adds.
+
+        Raises:
+            ValueError: If the second file is there and wrong.
+        """
+        if not (self.folder / PREPROCESSOR).exists():
+            return self.config
+        other = read_json(self.path(PREPROCESSOR), MAX_CONFIG_BYTES)
+        named = {f"{PREPROCESSOR}:{key}": other[key] for key in other}
+        return {**self.config, **named}
 
     def _open(self, name: str) -> SafetensorsFile:
         file = SafetensorsFile(self.path(name))

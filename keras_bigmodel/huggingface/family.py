@@ -10,6 +10,8 @@ from keras_bigmodel.huggingface.fields import COMMON, COMMON_FIXED, Field
 from keras_bigmodel.huggingface.rows import Row
 
 Options = dict[str, Any]
+# A second file of image models. Its entries are known by names that begin so.
+PREPROCESSOR = "preprocessor_config.json"
 
 
 @dataclasses.dataclass(frozen=True)

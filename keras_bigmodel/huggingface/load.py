@@ -63,7 +63,7 @@ def load(
     folder = find_folder(folder_or_repo)
     checkpoint = Checkpoint(folder)
     family = find_family(checkpoint.config)
-    options = family.options(checkpoint.config)
+    options = family.options(checkpoint.entries())
     _check_layers(options["num_layers"], checkpoint)
     model = build_empty(
         lambda: family.build(**options, dtype=dtype, name=family.model_type)

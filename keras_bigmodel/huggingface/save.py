@@ -64,9 +64,19 @@ def save(
     options = chosen.describe(model)
     write_weights(model, rows_of(chosen, options, model), folder / SINGLE)
     config["torch_dtype"] = str(model.weights[0].dtype)
-    content = json.dumps(config, indent=2, sort_keys=True) + "\n"
-    (folder / CONFIG).write_text(content)
+    for name, content in _by_file(config).items():
+        text_of = json.dumps(content, indent=2, sort_keys=True)
+        (folder / name).write_text(text_of + "\n")
     return folder
+
+
+def _by_file(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Returns the entries of each file, under their own names."""
+    files: dict[str, dict[str, Any]] = {CONFIG: {}}
+    for key, value in config.items():
+        name, _, own = key.rpartition(":")
+        files.setdefault(name or CONFIG, {})[own] = value
+    return files
 
 
 def choose_family(

@@ -152,19 +152,19 @@ class Summed(Same):
         return [ours[0], (1, *ours[0][1:])]
 
 
-class AsRow(Same):
-    """A vector here, a matrix of one row there."""
+class InOneBatch(Same):
+    """A tensor that has a first axis of 1 there and not here."""
 
     def to_ours(self, theirs: Arrays, shapes: Sequence[Shape]) -> list:
-        """Returns the vector."""
-        return [theirs[0][0]]
+        """Returns the tensor without the axis."""
+        return [theirs[0].reshape(shapes[0])]
 
     def to_theirs(self, ours: Arrays) -> list:
-        """Returns the row."""
+        """Returns the tensor with the axis."""
         return [ours[0][None]]
 
     def their_shapes(self, ours: Sequence[Shape]) -> list[Shape]:
-        """Returns the row's shape."""
+        """Returns the shape with the axis."""
         return [(1, *ours[0])]
 
 
@@ -228,4 +228,4 @@ SAME, TRANSPOSED, PLUS_ONE, BY_HEAD = (
     ByHead(),
 )
 JOINED, JOINED_TRANSPOSED, STACKED = Joined(), Joined(True), Stacked()
-SUMMED, AS_ROW, FILTERS = Summed(), AsRow(), Filters()
+SUMMED, IN_ONE_BATCH, FILTERS = Summed(), InOneBatch(), Filters()

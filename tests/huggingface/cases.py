@@ -444,3 +444,30 @@ CASES["marian"] = {
         "decoder_attention_heads": 3,
     },
 }
+
+VIT = {
+    "hidden_size": 12,
+    "intermediate_size": 20,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "image_size": 8,
+    "patch_size": 4,
+    "num_labels": 5,
+    "architecture": "ViTForImageClassification",
+}
+CASES["vit"] = {
+    "plain": VIT,
+    "gray": {
+        **VIT,
+        "num_channels": 1,
+        "qkv_bias": False,
+        "patch_size": 2,
+        "layer_norm_eps": 1e-3,
+    },
+    "three_heads": {
+        **VIT,
+        "num_attention_heads": 3,
+        "hidden_act": "relu",
+        "num_labels": 3,
+    },
+}

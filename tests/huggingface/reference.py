@@ -147,8 +147,26 @@ def expected_encoder_decoder(model, seed: int) -> dict[str, np.ndarray]:
     }
 
 
+@torch.no_grad()
+def expected_images(model, seed: int) -> dict[str, np.ndarray]:
+    """Logits of images whose pixels are from 0 to 255."""
+    config = model.config
+    size = config.image_size
+    generator = np.random.default_rng(seed)
+    images = generator.integers(0, 256, (3, size, size, config.num_channels))
+    pixels = np.transpose((images / 255 - 0.5) / 0.5, (0, 3, 1, 2))
+    logits = model(torch.tensor(pixels, dtype=torch.float32)).logits
+    return {
+        "images": images.astype("uint8"),
+        "logits": logits.numpy(),
+        "mask": np.ones(1, "bool"),
+    }
+
+
 def expected(model, seed: int) -> dict[str, np.ndarray]:
     """What a model of this kind is compared by."""
+    if hasattr(model.config, "image_size"):
+        return expected_images(model, seed)
     if model.config.is_encoder_decoder:
         return expected_encoder_decoder(model, seed)
     if model.can_generate():

@@ -35,6 +35,8 @@ def outputs_of(model, expected):
         names = ("source_ids", "target_ids")
         inputs = {name: expected[name] for name in names}
         return {"logits": np.asarray(model(inputs))}
+    if "images" in expected:
+        return {"logits": np.asarray(model(expected["images"]))}
     inputs = expected["token_ids"]
     if "segment_ids" in expected:
         inputs = {"token_ids": inputs, "segment_ids": expected["segment_ids"]}
@@ -106,6 +108,26 @@ def test_greedy_generation(family, variant, unpack):
         model, prompts, max_new_tokens=expected["continued"].shape[1]
     )
     assert continued == expected["continued"].tolist()
+
+
+@pytest.mark.parametrize("family", ["t5", "bart", "marian"])
+def test_greedy_answers(family, unpack):
+    variant = list(CASES[family])[-1]
+    folder, expected = unpack(family, variant)
+    model, _ = kbm.huggingface.load(folder)
+    sources = [
+        row[mask].tolist()
+        for row, mask in zip(
+            expected["source_ids"], expected["mask"], strict=True
+        )
+    ]
+    answers = kbm.generate(
+        model,
+        sources,
+        max_new_tokens=expected["continued"].shape[1],
+        start_id=CASES[family][variant]["decoder_start_token_id"],
+    )
+    assert answers == expected["continued"].tolist()
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "mixed_bfloat16", "float16"])

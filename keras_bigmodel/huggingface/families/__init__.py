@@ -19,6 +19,7 @@ from keras_bigmodel.huggingface.families.olmo2 import OLMO2
 from keras_bigmodel.huggingface.families.phi3 import PHI3
 from keras_bigmodel.huggingface.families.roberta import ROBERTA, XLM_ROBERTA
 from keras_bigmodel.huggingface.families.t5 import T5
+from keras_bigmodel.huggingface.families.vit import VIT
 
 # A model that several families can say is saved as the first of them.
 FAMILIES = {
@@ -45,6 +46,7 @@ FAMILIES = {
         T5,
         BART,
         MARIAN,
+        VIT,
     )
 }
 

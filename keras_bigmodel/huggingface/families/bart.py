@@ -21,7 +21,7 @@ from keras_bigmodel.huggingface.fields import (
     Word,
 )
 from keras_bigmodel.huggingface.rows import Row, linear, normalization
-from keras_bigmodel.huggingface.transforms import AS_ROW, TRANSPOSED
+from keras_bigmodel.huggingface.transforms import IN_ONE_BATCH, TRANSPOSED
 
 # Rows of the table of positions before that of the first token.
 OFFSET = 2
@@ -144,7 +144,7 @@ def _rows(options: dict[str, Any]) -> list[Row]:
     return [
         Row("model.shared.weight", "token_embedding/embeddings"),
         Row("lm_head.weight", "output_projection/embeddings"),
-        Row("final_logits_bias", "output_bias/bias", AS_ROW),
+        Row("final_logits_bias", "output_bias/bias", IN_ONE_BATCH),
         *_side_rows("encoder"),
         *_side_rows("decoder"),
     ]

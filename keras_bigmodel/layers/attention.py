@@ -82,7 +82,8 @@ class SelfAttention(GroupedAttention):
         apply together; a token that sees nothing gets zeros from the heads.
 
     Precision:
-        Scores and softmax are float32 whatever the dtype policy.
+        Products are rounded to the compute dtype; what is added to them and
+        the softmax are float32 whatever the dtype policy.
 
     Raises:
         ValueError: If heads do not divide, a mask has the wrong rank or dtype,
@@ -314,7 +315,8 @@ class CrossAttention(GroupedAttention):
         nothing of the context gets zeros from the heads.
 
     Precision:
-        Scores and softmax are float32 whatever the dtype policy.
+        Products are rounded to the compute dtype; the softmax is float32
+        whatever the dtype policy.
 
     Raises:
         ValueError: If heads do not divide or a mask has the wrong rank or

@@ -9,19 +9,20 @@ from typing import Any
 
 from keras import ops
 
+from keras_bigmodel.layers.attention_blocks import AttentionBlocks
 from keras_bigmodel.layers.dot_product import (
-    attention_scores,
+    biased_scores,
+    capped_products,
     fused_kernels_available,
-    group_scores,
 )
-from keras_bigmodel.layers.masks import NO_KEY, Visibility
+from keras_bigmodel.layers.masks import Visibility
 
 Tensor = Any
 
 # From this many queries on, the plain path's (T, S) scores outweigh the cost
 # of computing them twice.
 CHUNKED_FROM = 2048
-BLOCK_SIZE = 512
+BLOCK_SIZE = 256
 
 
 def is_worthwhile(
@@ -53,6 +54,7 @@ def chunked_attend(
     *,
     soft_cap: float | None = None,
     aligned: bool = False,
+    in_order: bool = False,
     block_size: int = BLOCK_SIZE,
 ) -> Tensor:
     """Computes `attend` block by block, forward and backward.
@@ -62,14 +64,16 @@ def chunked_attend(
     - 1) only, and as much less time.
 
     Args:
-        query: Scaled queries, (B, K, G, T, D).
-        key: (B, K, S, D).
+        query: Scaled queries, (B, K, G, T, D); T is known.
+        key: (B, K, S, D); S is known.
         value: (B, K, S, D).
         visibility: What each query may see.
         bias: From query and key positions to what is added to the scores,
             (1 or B, H, T, S); without trainable weights.
         soft_cap: c in c tanh(scores / c).
         aligned: Whether query t and key t are the same token.
+        in_order: Whether, moreover, keys after a query are hidden from it, so
+            that they need not be computed.
         block_size: Queries a block.
 
     Returns:
@@ -78,204 +82,110 @@ def chunked_attend(
     References:
         Rabe & Staats 2021, "Self-attention Does Not Need O(n^2) Memory",
         sections 2 and 3; blocks over the queries only, each with a whole row
-        of scores, so that the softmax is the plain one.
+        of scores, so that the softmax is the plain one. Dao et al. 2022,
+        "FlashAttention", appendix B.2, for the backward pass.
     """
-    blocks = _Blocks(visibility, bias, soft_cap, block_size, key.shape[1])
-    if not aligned:
-        blocks.window = None
+    blocks = AttentionBlocks(
+        visibility,
+        bias,
+        size=block_size,
+        num_groups=key.shape[1],
+        num_queries=query.shape[3],
+        num_keys=key.shape[2],
+        aligned=aligned,
+        in_order=in_order,
+    )
 
     @ops.custom_gradient
     def attend_blocks(query, key, value):
-        output = _forward(blocks, query, key, value)
+        output = _forward(blocks, soft_cap, query, key, value)
 
         def gradient(*arguments, upstream=None):
             if upstream is None:
                 (upstream,) = arguments
-            return _backward(blocks, query, key, value, upstream)
+            return _backward(
+                blocks, soft_cap, query, key, value, output, upstream
+            )
 
         return output, gradient
 
     return attend_blocks(query, key, value)
 
 
-class _Blocks:
-    """Cuts queries, keys and visibility into blocks, and joins them again."""
+def _forward(blocks, soft_cap, query, key, value):
+    keys, values = blocks.pad_keys(key), blocks.pad_keys(value)
 
-    def __init__(self, visibility, bias, soft_cap, block_size, num_groups):
-        self.visibility = visibility
-        self.bias = bias
-        self.soft_cap = soft_cap
-        self.size = block_size
-        self.num_groups = num_groups
-        self.length = ops.shape(visibility.query_positions)[1]
-        self.count = -(-self.length // block_size)
-        self.window = visibility.window if visibility.causal else None
-
-    def split(self, x: Tensor) -> Tensor:
-        """Turns (B, K, G, T, D) into (blocks, B, K, G, size, D)."""
-        x = self._pad_queries(x, axis=3)
-        batch, groups, shared, _, dim = ops.shape(x)
-        shape = (batch, groups, shared, self.count, self.size, dim)
-        return ops.transpose(ops.reshape(x, shape), (3, 0, 1, 2, 4, 5))
-
-    def join(self, x: Tensor) -> Tensor:
-        """Undoes `split`."""
-        _, batch, groups, shared, _, dim = ops.shape(x)
-        x = ops.transpose(x, (1, 2, 3, 0, 4, 5))
-        x = ops.reshape(x, (batch, groups, shared, self.count * self.size, dim))
-        return x[:, :, :, : self.length]
-
-    def pad_keys(self, x: Tensor, axis: int, fill: Any = 0) -> Tensor:
-        """Makes room for the window before the first key.
-
-        The room behind the last key is that of the last block's padding.
-        """
-        if self.window is None:
-            return x
-        pads = [(0, 0)] * len(x.shape)
-        behind = self.count * self.size - self.length
-        pads[axis] = (self.window - 1, behind)
-        return ops.pad(x, pads, constant_values=fill)
-
-    def unpad_keys(self, x: Tensor) -> Tensor:
-        """Undoes `pad_keys` on (B, K, S, D)."""
-        if self.window is None:
-            return x
-        start = self.window - 1
-        return x[:, :, start : start + self.length]
-
-    def keys_of(self, x: Tensor, index: Tensor, axis: int) -> Tensor:
-        """Takes the keys that block `index` can see from padded keys."""
-        if self.window is None:
-            return x
-        start = [0] * len(x.shape)
-        start[axis] = index * self.size
-        shape = list(ops.shape(x))
-        shape[axis] = self.size + self.window - 1
-        return ops.slice(x, ops.stack(start), shape)
-
-    def probabilities(self, query: Tensor, key: Tensor, index: Tensor):
-        """Returns the probabilities of block `index`, float32."""
-        part = self._visibility(index)
-        mask = group_scores(part.mask(), self.num_groups)
-        bias = self.bias(part.query_positions, part.key_positions)
-        bias = group_scores(bias, self.num_groups)
-        scores = attention_scores(query, key, mask, bias, self.soft_cap)
-        probabilities = ops.softmax(scores, axis=-1)
-        if part.may_hide_everything or self.window is not None:
-            # Rows that only fill up the last block see nothing either.
-            probabilities = ops.where(mask, probabilities, 0.0)
-        return probabilities
-
-    def _visibility(self, index: Tensor) -> Visibility:
-        whole = self.visibility
-        return Visibility(
-            self._queries_of(whole.query_positions, index),
-            self._keys(whole.key_positions, index, fill=NO_KEY),
-            causal=whole.causal,
-            window=whole.window,
-            padding_mask=self._keys(whole.padding_mask, index, fill=False),
-            query_segments=self._queries_of(whole.query_segments, index),
-            key_segments=self._keys(whole.key_segments, index, fill=-1),
-            attention_mask=self._mask_of(whole.attention_mask, index),
+    def step(index, span, outputs):
+        seen_keys = blocks.keys_of(keys, index, span)
+        seen_values = blocks.keys_of(values, index, span)
+        block = ops.take(outputs, index, axis=0)
+        probabilities, _ = _probabilities(
+            blocks, soft_cap, block, seen_keys, index, span
         )
-
-    def _keys(self, x, index, fill):
-        if x is None:
-            return None
-        return self.keys_of(self.pad_keys(x, 1, fill), index, axis=1)
-
-    def _queries_of(self, x: Tensor | None, index: Tensor) -> Tensor | None:
-        if x is None:
-            return None
-        x = self._pad_queries(x, axis=1)
-        start = ops.stack([0, index * self.size])
-        return ops.slice(x, start, (ops.shape(x)[0], self.size))
-
-    def _mask_of(self, mask: Tensor | None, index: Tensor) -> Tensor | None:
-        if mask is None:
-            return None
-        mask = self._pad_queries(mask, axis=2)
-        batch, heads, _, keys = ops.shape(mask)
-        start = ops.stack([0, 0, index * self.size, 0])
-        mask = ops.slice(mask, start, (batch, heads, self.size, keys))
-        return self._keys_of_mask(mask, index)
-
-    def _keys_of_mask(self, mask, index):
-        return self.keys_of(self.pad_keys(mask, 3, False), index, axis=3)
-
-    def _pad_queries(self, x: Tensor, axis: int) -> Tensor:
-        pads = [(0, 0)] * len(x.shape)
-        pads[axis] = (0, self.count * self.size - self.length)
-        return ops.pad(x, pads)
-
-
-def _forward(blocks, query, key, value):
-    queries = blocks.split(query)
-    keys = blocks.pad_keys(key, axis=2)
-    values = blocks.pad_keys(value, axis=2)
-
-    def body(index, outputs):
-        seen_keys = blocks.keys_of(keys, index, axis=2)
-        seen_values = blocks.keys_of(values, index, axis=2)
-        block = ops.take(queries, index, axis=0)
-        probabilities = blocks.probabilities(block, seen_keys, index)
         output = ops.einsum(
             "bkgts,bksd->bkgtd",
             ops.cast(probabilities, value.dtype),
             seen_values,
         )
-        return index + 1, _put(outputs, index, output)
+        return (_put(outputs, index, output),)
 
-    outputs = _loop(blocks.count, body, (ops.zeros_like(queries),))[0]
-    return blocks.join(ops.cast(outputs, value.dtype))
+    # A block's output takes the place of its queries, on which all else in the
+    # next iteration waits: TensorFlow would begin what it can of ten iterations
+    # at once, and hold the scores of all.
+    (outputs,) = _loop(blocks, step, (blocks.split(query),))
+    return blocks.join(outputs)
 
 
-def _backward(blocks, query, key, value, upstream):
-    queries, upstreams = blocks.split(query), blocks.split(upstream)
-    keys = blocks.pad_keys(key, axis=2)
-    values = blocks.pad_keys(value, axis=2)
+def _backward(blocks, soft_cap, query, key, value, output, upstream):
+    keys, values = blocks.pad_keys(key), blocks.pad_keys(value)
+    upstreams = blocks.split(upstream)
+    # What the softmax takes off each gradient is the sum of probabilities
+    # times gradients of a row, and so of outputs times their gradients.
+    means = ops.cast(output, "float32") * ops.cast(upstream, "float32")
+    means = blocks.split(ops.sum(means, axis=-1, keepdims=True))
 
-    def body(index, query_gradients, key_gradient, value_gradient):
-        seen_keys = blocks.keys_of(keys, index, axis=2)
-        seen_values = blocks.keys_of(values, index, axis=2)
-        block = ops.take(queries, index, axis=0)
-        upstream = ops.take(upstreams, index, axis=0)
-        p = blocks.probabilities(block, seen_keys, index)
+    def step(index, span, gradients, key_gradient, value_gradient):
+        seen_keys = blocks.keys_of(keys, index, span)
+        seen_values = blocks.keys_of(values, index, span)
+        block = ops.take(gradients, index, axis=0)
+        upstream = _after(ops.take(upstreams, index, axis=0), block)
+        p, slope = _probabilities(
+            blocks, soft_cap, block, seen_keys, index, span
+        )
         to_value = ops.einsum(
             "bkgts,bkgtd->bksd", ops.cast(p, value.dtype), upstream
         )
         to_p = ops.einsum("bkgtd,bksd->bkgts", upstream, seen_values)
-        to_p = ops.cast(to_p, "float32")
-        to_scores = p * (to_p - ops.sum(p * to_p, axis=-1, keepdims=True))
-        if blocks.soft_cap is not None:
-            to_scores = to_scores * _soft_cap_slope(blocks, block, seen_keys)
+        to_scores = ops.cast(to_p, "float32") - ops.take(means, index, axis=0)
+        to_scores = to_scores * p
+        if slope is not None:
+            to_scores = to_scores * slope
         to_scores = ops.cast(to_scores, query.dtype)
         to_query = ops.einsum("bkgts,bksd->bkgtd", to_scores, seen_keys)
         to_key = ops.einsum("bkgts,bkgtd->bksd", to_scores, block)
-        return (
-            index + 1,
-            _put(query_gradients, index, to_query),
-            _accumulate(blocks, key_gradient, index, to_key),
-            _accumulate(blocks, value_gradient, index, to_value),
+        sums = (
+            blocks.add_to_keys(key_gradient, index, to_key),
+            blocks.add_to_keys(value_gradient, index, to_value),
         )
+        return _put(gradients, index, _after(to_query, *sums)), *sums
 
-    gradients = _loop(
-        blocks.count,
-        body,
-        (ops.zeros_like(queries), ops.zeros_like(keys), ops.zeros_like(values)),
-    )
-    return (
-        blocks.join(gradients[0]),
-        blocks.unpad_keys(gradients[1]),
-        blocks.unpad_keys(gradients[2]),
-    )
+    zeros = ops.zeros_like(keys), ops.zeros_like(values)
+    gradients, *others = _loop(blocks, step, (blocks.split(query), *zeros))
+    return blocks.join(gradients), *map(blocks.unpad_keys, others)
 
 
-def _soft_cap_slope(blocks, query, key):
-    """The derivative of c tanh(x / c), which is 1 - tanh(x / c)^2."""
-    raw = attention_scores(query, key, None, None, None)
-    return 1.0 - ops.square(ops.tanh(raw / blocks.soft_cap))
+def _probabilities(blocks, soft_cap, query, key, index, span):
+    """Returns a block's probabilities and the slope of the cap, float32."""
+    mask, bias = blocks.mask_and_bias(index, span)
+    scores = capped_products(query, key, soft_cap)
+    slope = None
+    if soft_cap is not None:
+        slope = 1.0 - ops.square(scores / soft_cap)
+    scores = biased_scores(scores, mask, bias)
+    probabilities = ops.softmax(scores, axis=-1)
+    if blocks.may_hide_everything:
+        probabilities = ops.where(mask, probabilities, 0.0)
+    return probabilities, slope
 
 
 def _put(buffer, index, block):
@@ -284,18 +194,27 @@ def _put(buffer, index, block):
     return ops.scatter_update(buffer, where, block[None])
 
 
-def _accumulate(blocks, total, index, part):
-    part = ops.cast(part, total.dtype)
-    if blocks.window is None:
-        return total + part
-    start = ops.stack([0, 0, index * blocks.size, 0])
-    part = part + ops.slice(total, start, ops.shape(part))
-    return ops.slice_update(total, start, part)
+def _after(x, *others):
+    """Returns x, but not before the others are computed."""
+    flat = [ops.reshape(part, (-1,)) for part in (x, *others)]
+    joined = ops.concatenate([flat[0], *(part[:1] for part in flat[1:])])
+    return ops.reshape(joined[: -len(others)], ops.shape(x))
 
 
-def _loop(count, body, carries):
-    index = ops.convert_to_tensor(0, "int32")
-    results = ops.while_loop(
-        lambda index, *_: index < count, body, (index, *carries)
-    )
-    return results[1:]
+def _loop(blocks, step, carries):
+    """Takes `step` with each block in turn."""
+    branches = [
+        lambda index, *carries, span=span: step(index, span, *carries)
+        for span in blocks.spans
+    ]
+
+    def body(index, *carries):
+        if len(branches) == 1:
+            return index + 1, *branches[0](index, *carries)
+        which = blocks.span_of(index)
+        return index + 1, *ops.switch(which, branches, index, *carries)
+
+    start = ops.convert_to_tensor(0, "int32")
+    return ops.while_loop(
+        lambda index, *_: index < blocks.count, body, (start, *carries)
+    )[1:]

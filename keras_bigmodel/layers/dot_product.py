@@ -47,26 +47,33 @@ def group_scores(x: Tensor | None, num_groups: int) -> Tensor | None:
     return ops.reshape(x, (batch, num_groups, heads // num_groups, *rest))
 
 
-def attention_scores(
-    query: Tensor,
-    key: Tensor,
-    mask: Tensor | None,
-    bias: Tensor | None,
-    soft_cap: float | None,
+def capped_products(
+    query: Tensor, key: Tensor, soft_cap: float | None
 ) -> Tensor:
-    """Returns the scores before the softmax, float32, hidden ones far below.
+    """Returns queries times keys, (B, K, G, T, S), float32.
 
     Args:
         query: Scaled queries, (B, K, G, T, D).
         key: (B, K, S, D).
-        mask: Booleans that broadcast to the scores, or None.
-        bias: float32 that broadcasts to the scores, or None.
-        soft_cap: c in c tanh(scores / c), or None.
+        soft_cap: c in c tanh(products / c), or None.
     """
     scores = ops.einsum("bkgtd,bksd->bkgts", query, key)
     scores = ops.cast(scores, "float32")
     if soft_cap is not None:
         scores = soft_cap * ops.tanh(scores / soft_cap)
+    return scores
+
+
+def biased_scores(
+    scores: Tensor, mask: Tensor | None, bias: Tensor | None
+) -> Tensor:
+    """Returns the scores before the softmax, hidden ones far below.
+
+    Args:
+        scores: (B, K, G, T, S), float32.
+        mask: Booleans that broadcast to the scores, or None.
+        bias: float32 that broadcasts to the scores, or None.
+    """
     if bias is not None:
         scores = scores + ops.cast(bias, "float32")
     if mask is not None:
@@ -109,7 +116,8 @@ def attend(
         Vaswani et al. 2017, "Attention Is All You Need", section 3.2.1;
         Ainslie et al. 2023, "GQA", section 2.2, for the shared keys.
     """
-    scores = attention_scores(query, key, mask, bias, soft_cap)
+    scores = capped_products(query, key, soft_cap)
+    scores = biased_scores(scores, mask, bias)
     probabilities = _softmax(scores, sinks)
     if may_hide_everything and mask is not None:
         anything = ops.any(mask, axis=-1, keepdims=True)
@@ -162,6 +170,8 @@ def attend_fused(
         mask=joined_mask,
         scale=1.0,
         is_causal=causal,
+        # Keras's TPU kernel would take the first row's mask for all rows.
+        flash_attention=None if mask is None else False,
     )
     output = group_heads(output, groups)
     if may_hide_everything and mask is not None:

@@ -175,11 +175,14 @@ class GroupedAttention(keras.layers.Layer):
                 bias or _no_bias,
                 soft_cap=self.logit_soft_cap,
                 aligned=aligned,
+                in_order=in_order and visibility.causal,
             )
             return self._project_back(output)
         fused = (
             simple
             and self.logit_soft_cap is None
+            # The kernels would round a bias to the compute dtype.
+            and (bias is None or self.compute_dtype == "float32")
             and dot_product.fused_kernels_available()
         )
         by_index = fused and in_order and visibility.causal

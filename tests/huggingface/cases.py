@@ -41,6 +41,12 @@ def rope(kind: str, theta: float = 10000.0, **options) -> dict:
     return {"rope_parameters": parameters}
 
 
+LONGROPE = rope(
+    "longrope",
+    100.0,
+    short_factor=[1.0, 1.25, 1.5, 2.0],
+    long_factor=[1.5, 2.0, 4.0, 6.0],
+)
 GPT2 = {
     "vocab_size": 29,
     "n_embd": 12,
@@ -237,16 +243,17 @@ CASES: dict[str, dict[str, dict]] = {
             "original_max_position_embeddings": 13,
             **rope("default", partial_rotary_factor=0.5),
         },
-        "longrope": {
+        "long": {
             **SMALL,
             "max_position_embeddings": 26,
-            "original_max_position_embeddings": 8,
-            **rope(
-                "longrope",
-                100.0,
-                short_factor=[1.0, 1.25, 1.5, 2.0],
-                long_factor=[1.5, 2.0, 4.0, 6.0],
-            ),
+            "original_max_position_embeddings": 2,
+            **LONGROPE,
+        },
+        "short": {
+            **SMALL,
+            "max_position_embeddings": 26,
+            "original_max_position_embeddings": 13,
+            **LONGROPE,
         },
     },
     "olmo2": {

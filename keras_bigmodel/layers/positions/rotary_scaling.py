@@ -230,7 +230,7 @@ def resolve(scaling: dict[str, Any] | None) -> Any:
         return NoScaling()
     options = dict(scaling)
     kind = options.pop("type", None)
-    if kind not in SCALINGS:
+    if not isinstance(kind, str) or kind not in SCALINGS:
         raise ValueError(
             f"`scaling` needs a 'type' out of {sorted(SCALINGS)}. "
             f"Received: scaling={scaling}"
@@ -258,7 +258,7 @@ def resolve(scaling: dict[str, Any] | None) -> Any:
         if not isinstance(value, bool)
         and value is not None
         and not all(
-            part > 0
+            isinstance(part, (int, float)) and part > 0
             for part in (value if isinstance(value, tuple) else [value])
         )
     )

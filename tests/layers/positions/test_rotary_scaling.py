@@ -204,6 +204,8 @@ def test_longrope_survives_its_config():
     [
         ({"type": "longer", "factor": 2.0}, "'type' out of .*'longer'"),
         ({"factor": 2.0}, "'type' out of"),
+        ({"type": ["linear"], "factor": 2.0}, "'type' out of"),
+        ({"type": "linear", "factor": "2"}, "must be positive"),
         ({}, "'type' out of"),
         ({"type": "linear"}, r"lacks \['factor'\]"),
         (

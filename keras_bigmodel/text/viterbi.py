@@ -27,6 +27,10 @@ class LikeliestPieces:
     of the `tokenizers` library, and of equal sums the one with the longest
     last piece wins as there, so that even ties fall alike.
 
+    A word may be cut beforehand where no piece crosses, and its parts treated
+    at once, if sums do not hang on what was added before: that is so where
+    scores have few bits, as those of float32 have, and all sums are exact.
+
     Args:
         pieces: The pieces, by id.
         scores: The log-probability of each piece.
@@ -50,7 +54,9 @@ class LikeliestPieces:
         self._unknown_id = unknown_id
         # The last score is the unknown character's.
         unknown_score = min(scores) - UNKNOWN_PENALTY
-        self._scores = GraphArray(np.array([*scores, unknown_score]))
+        all_scores = np.array([*scores, unknown_score], np.float64)
+        self._scores = GraphArray(all_scores)
+        self._exact_length = _exact_length(all_scores)
 
     def __call__(
         self, characters: tf.RaggedTensor
@@ -76,6 +82,11 @@ class LikeliestPieces:
         )
         nothing = (ids < 0) & (tf.range(tf.shape(ids)[0]) > 0)[:, tf.newaxis]
         scores = tf.where(nothing, tf.constant(-np.inf, tf.float64), scores)
+        starts, sizes = tf.cond(
+            tf.reduce_max(sizes) <= self._exact_length,
+            lambda: _parts(ids, symbols),
+            lambda: (starts, sizes),
+        )
         lengths = _walk_back(
             _best_lengths(scores, starts, sizes), starts, sizes
         )
@@ -89,6 +100,41 @@ class LikeliestPieces:
             tf.ragged.boolean_mask(places.with_flat_values(chosen), taken),
             tf.ragged.boolean_mask(places, taken),
         )
+
+
+def _exact_length(scores: np.ndarray) -> int:
+    """Returns how many scores can be added without any rounding."""
+    for bits in range(52):
+        scaled = scores * 2.0**bits
+        if np.all(scaled == np.round(scaled)):
+            largest = max(1.0, float(np.abs(scaled).max()))
+            return int(min(2.0**53 / largest, 2**31 - 1))
+    return 0
+
+
+def _parts(ids: tf.Tensor, symbols: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns where the parts begin that no piece leaves, and their sizes.
+
+    Args:
+        ids: The piece of each length that begins at each place.
+        symbols: The characters at all places, `END` behind each word.
+    """
+    import tensorflow as tf
+
+    num_lengths, num_places = tf.unstack(tf.shape(ids))
+    numbers = tf.range(1, num_lengths + 1)[:, tf.newaxis]
+    longest = tf.reduce_max(tf.where(ids >= 0, numbers, 1), axis=0)
+    # A piece crosses every place between its first and the one behind it.
+    places = tf.range(num_places)
+    opened = tf.ones_like(places)
+    closed = tf.math.unsorted_segment_sum(
+        opened, places + longest, num_places + 1
+    )
+    crossed = tf.cumsum(opened, exclusive=True) - tf.cumsum(closed)[:-1]
+    bounds = tf.cast(tf.where(crossed == 0)[:, 0], tf.int32)
+    sizes = tf.concat([bounds[1:], [num_places]], 0) - bounds
+    inside = tf.gather(symbols, bounds) != END
+    return bounds[inside], sizes[inside]
 
 
 def _best_lengths(
@@ -108,7 +154,10 @@ def _best_lengths(
         tried = tf.range(tf.minimum(num_lengths, step), 0, -1)
         begins = ends[:, tf.newaxis] - tried
         sums = tf.gather(flat, begins + (tried - 1) * num_places)
-        sums += tf.gather(best, begins)
+        # Where a part begins, another may end: its sum is not ours.
+        begun = begins > starts[:, tf.newaxis]
+        zero = tf.constant(0, tf.float64)
+        sums += tf.where(begun, tf.gather(best, begins), zero)
         places = ends[:, tf.newaxis]
         best = tf.tensor_scatter_nd_update(
             best, places, tf.reduce_max(sums, axis=1)

@@ -100,7 +100,9 @@ class LayerCase:
         parameters = list(inspect.signature(layer.build).parameters)
         if len(parameters) == 1:
             shapes = {parameters[0]: next(iter(shapes.values()))}
-        layer.build(**{name: shapes[name] for name in parameters})
+        layer.build(
+            **{name: shapes[name] for name in parameters if name in shapes}
+        )
         return layer
 
     def call(self, layer, inputs=None, **kwargs):

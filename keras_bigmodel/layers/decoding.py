@@ -95,6 +95,7 @@ class DecodingScope:
                 f"Received: cache_dtype={cache_dtype!r}"
             )
         if padding_mask is not None:
+            padding_mask = ops.convert_to_tensor(padding_mask)
             padding_mask = check_mask(padding_mask, "padding_mask", rank=2)
         self.max_length = max_length
         self.cache_dtype = cache_dtype

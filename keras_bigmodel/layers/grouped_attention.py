@@ -156,17 +156,15 @@ class GroupedAttention(keras.layers.Layer):
         Returns:
             (B, T, output_dim).
         """
-        groups = self.num_key_value_heads
         scale = self._width**-0.5 if self.scale is None else self.scale
-        query = dot_product.group_heads(query * scale, groups)
+        query = dot_product.group_heads(query * scale, self.num_key_value_heads)
         dropping = self._dropout is not None and bool(training)
         recorder = AttentionRecorder.current()
         simple = not (dropping or recorder or self.use_sinks)
-        if (
-            simple
-            and not bias_is_trained
-            and chunked_attention.is_worthwhile(query, key, visibility, aligned)
-        ):
+        by_blocks = chunked_attention.is_worthwhile(
+            query, key, visibility, aligned
+        )
+        if simple and by_blocks and not bias_is_trained:
             output = chunked_attention.chunked_attend(
                 query,
                 key,
@@ -177,52 +175,54 @@ class GroupedAttention(keras.layers.Layer):
                 aligned=aligned,
                 in_order=in_order and visibility.causal,
             )
-            return self._project_back(output)
-        fused = (
-            simple
-            and self.logit_soft_cap is None
-            # The kernels would round a bias to the compute dtype.
-            and (bias is None or self.compute_dtype == "float32")
-            and dot_product.fused_kernels_available()
-        )
-        by_index = fused and in_order and visibility.causal
-        mask = visibility.mask(without_causal=by_index)
-        bias = bias and bias(
-            visibility.query_positions, visibility.key_positions
-        )
-        mask, bias = (
-            dot_product.group_scores(part, groups) for part in (mask, bias)
-        )
-        if fused:
-            output = dot_product.attend_fused(
-                query,
-                key,
-                value,
-                mask,
-                bias,
-                causal=by_index,
-                may_hide_everything=visibility.may_hide_everything,
+        else:
+            added = bias and bias(
+                visibility.query_positions, visibility.key_positions
             )
-            return self._project_back(output)
-        output = dot_product.attend(
-            query,
-            key,
-            value,
-            mask,
+            added = dot_product.group_scores(added, self.num_key_value_heads)
+            heads = query, key, value
+            if simple and self._fuses(added):
+                output = self._attend_fused(heads, visibility, added, in_order)
+            else:
+                output = self._attend_plainly(
+                    heads, visibility, added, recorder, training
+                )
+        return self.output_projection(dot_product.ungroup_heads(output))
+
+    def _fuses(self, bias: Tensor | None) -> bool:
+        # Fused kernels would round a bias to the compute dtype.
+        exact = bias is None or self.compute_dtype == "float32"
+        capped = self.logit_soft_cap is not None
+        return exact and not capped and dot_product.fused_kernels_available()
+
+    def _attend_fused(self, heads, visibility, bias, in_order):
+        by_index = in_order and visibility.causal
+        mask = visibility.mask(without_causal=by_index)
+        return dot_product.attend_fused(
+            *heads,
+            dot_product.group_scores(mask, self.num_key_value_heads),
+            bias,
+            causal=by_index,
+            may_hide_everything=visibility.may_hide_everything,
+        )
+
+    def _attend_plainly(self, heads, visibility, bias, recorder, training):
+        def drop(probabilities):
+            return self._dropout(probabilities, training=training)
+
+        def record(probabilities):
+            recorder.record(self.path or self.name, probabilities)
+
+        mask = visibility.mask()
+        return dot_product.attend(
+            *heads,
+            dot_product.group_scores(mask, self.num_key_value_heads),
             bias,
             soft_cap=self.logit_soft_cap,
             sinks=self._grouped_sinks(),
             may_hide_everything=visibility.may_hide_everything,
-            dropout=self._dropout
-            and (lambda x: self._dropout(x, training=training)),
-            record=recorder
-            and (lambda x: recorder.record(self.path or self.name, x)),
-        )
-        return self._project_back(output)
-
-    def _project_back(self, output: Tensor) -> Tensor:
-        return project(
-            self.output_projection, dot_product.ungroup_heads(output)
+            dropout=self._dropout and drop,
+            record=recorder and record,
         )
 
     def _grouped_sinks(self) -> Tensor | None:

@@ -7,6 +7,7 @@ query positions, key positions.
 import dataclasses
 from typing import Any
 
+import keras
 from keras import ops
 
 Tensor = Any
@@ -165,7 +166,7 @@ def check_mask(mask: Tensor, name: str, rank: int | None = None) -> Tensor:
             f"`{name}` must have rank {rank}: (batch, sequence). "
             f"Received: {name}.shape={tuple(mask.shape)}"
         )
-    dtype = str(getattr(mask, "dtype", "bool"))
+    dtype = keras.backend.standardize_dtype(mask.dtype)
     if "float" in dtype:
         raise ValueError(
             f"`{name}` must be boolean, True where visible; compare it with 0 "

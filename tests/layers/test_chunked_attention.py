@@ -185,10 +185,6 @@ def test_gradient_is_the_slope():
 
     visibility = Visibility(POSITIONS, POSITIONS, causal=True)
     options = {"aligned": True, "in_order": True, "soft_cap": 1.5}
-    inputs = [
-        random(B, K, G, T, D),
-        *(random(B, K, T, D, seed=n) for n in (1, 2)),
-    ]
     probe = random(B, K, G, T, D, seed=3)
 
     @tf.function(autograph=False)
@@ -273,10 +269,6 @@ def test_what_is_worthwhile():
 def test_bfloat16_is_near():
     import tensorflow as tf
 
-    parts = [
-        random(B, K, G, T, D),
-        *(random(B, K, T, D, seed=n) for n in (1, 2)),
-    ]
     visibility = Visibility(POSITIONS, POSITIONS, causal=True)
     outputs = [
         chunked_attend(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -31,18 +32,24 @@ class LongestPieces:
         unknown_id: int,
         longest_word: int,
     ):
+        self._vocabulary = vocabulary
+        self._prefix = prefix
+        self._unknown_id = unknown_id
+        self._longest_word = longest_word
+
+    @functools.cached_property
+    def _trie(self) -> Trie:
+        # Large vocabularies take a while: only graphs need it.
         words, values = [], []
-        for token, token_id in vocabulary.items():
+        for token, token_id in self._vocabulary.items():
+            rest = token.removeprefix(self._prefix)
             if token:
                 words.append([ord(c) for c in token])
                 values.append(token_id)
-            if token.startswith(prefix) and len(token) > len(prefix):
-                words.append([_GOES_ON, *map(ord, token[len(prefix) :])])
+            if rest and token.startswith(self._prefix):
+                words.append([_GOES_ON, *map(ord, rest)])
                 values.append(token_id)
-        self._trie = Trie(words, values)
-        self._inner_node = self._trie.node([_GOES_ON])
-        self._unknown_id = unknown_id
-        self._longest_word = longest_word
+        return Trie(words, values)
 
     def __call__(self, words: tf.Tensor) -> tf.RaggedTensor:
         """Returns the ids of each word's pieces.
@@ -59,7 +66,7 @@ class LongestPieces:
         symbols = characters.flat_values
         starts = tf.cast(characters.row_starts(), tf.int32)
         nodes = tf.tensor_scatter_nd_update(
-            tf.fill([tf.size(symbols)], self._inner_node),
+            tf.fill([tf.size(symbols)], self._trie.node([_GOES_ON])),
             starts[:, tf.newaxis],
             tf.zeros_like(starts),
         )

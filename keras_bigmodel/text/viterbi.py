@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -43,20 +44,25 @@ class LikeliestPieces:
     def __init__(
         self, pieces: Sequence[str], scores: Sequence[float], unknown_id: int
     ):
-        words = [[ord(c) for c in piece] for piece in pieces]
-        ids = [i for i, word in enumerate(words) if word]
-        self._trie = Trie([words[i] for i in ids], ids)
-        if self._trie.longest > LONGEST_PIECE:
+        longest = max(map(len, pieces))
+        if longest > LONGEST_PIECE:
             raise ValueError(
                 f"A piece may have {LONGEST_PIECE} characters at most. "
-                f"Received: a piece of {self._trie.longest}"
+                f"Received: a piece of {longest}"
             )
+        self._pieces = pieces
         self._unknown_id = unknown_id
         # The last score is the unknown character's.
         unknown_score = min(scores) - UNKNOWN_PENALTY
         all_scores = np.array([*scores, unknown_score], np.float64)
         self._scores = GraphArray(all_scores)
         self._exact_length = _exact_length(all_scores)
+
+    @functools.cached_property
+    def _trie(self) -> Trie:
+        # Large vocabularies take a second: only graphs need it.
+        ids = [i for i, piece in enumerate(self._pieces) if piece]
+        return Trie([[ord(c) for c in self._pieces[i]] for i in ids], ids)
 
     def __call__(
         self, characters: tf.RaggedTensor

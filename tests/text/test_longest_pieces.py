@@ -42,3 +42,8 @@ def test_the_longest_pieces_are_taken():
     assert cut(tf.constant(words)).to_list() == wanted
     assert max(map(len, wanted)) > 4
     assert cut(tf.constant([], tf.string)).to_list() == []
+
+
+def test_the_mark_of_inner_pieces_may_be_empty():
+    cut = LongestPieces({"[UNK]": 0, "a": 1, "bc": 2}, "", 0, 17)
+    assert cut(tf.constant(["abca", "b"])).to_list() == [[1, 2, 1], [0]]

@@ -344,9 +344,8 @@ def check_dropout(case):
             keras.utils.set_random_seed(3)
             layer = case.make_like(**{name: 0.5})
             calm = to_numpy(case.call(layer, training=False))
-            np.testing.assert_array_equal(
-                calm, plain, f"{name}: outside training"
-            )
+            # Keras's recurrent cells compute another way with dropout.
+            assert_near(calm, plain, 1e-6, f"{name}: outside training")
             drawn.append(
                 [to_numpy(case.call(layer, training=True)) for _ in range(7)]
             )

@@ -1,10 +1,12 @@
 """What encoder and decoder blocks share: branches around a residual stream."""
 
+import inspect
 from typing import Any
 
 import keras
 
 from keras_bigmodel.layers.feed_forward import FeedForward
+from keras_bigmodel.layers.masks import combined_padding
 from keras_bigmodel.layers.parts import as_layer, build_part, part_config
 from keras_bigmodel.layers.rms_normalization import RMSNormalization
 
@@ -43,6 +45,8 @@ class TransformerBlock(keras.layers.Layer):
         self.self_attention = self_attention
         self.cross_attention = cross_attention
         self.feed_forward = feed_forward
+        parameters = inspect.signature(feed_forward.call).parameters
+        self._masks_feed_forward = "mask" in parameters
         self.normalization = as_layer(normalization)
         self.epsilon = epsilon
         self.normalize_first = normalize_first
@@ -116,11 +120,19 @@ class TransformerBlock(keras.layers.Layer):
         x: Tensor,
         attend: Any,
         attend_context: Any = None,
+        padding_mask: Tensor | None = None,
         training: bool | None = None,
     ) -> Tensor:
+        # Sums carry no Keras mask on to the second branch.
+        mask = combined_padding(padding_mask, getattr(x, "_keras_mask", None))
+
+        def feed(normalized: Tensor) -> Tensor:
+            kwargs = {"mask": mask} if self._masks_feed_forward else {}
+            return self.feed_forward(normalized, training=training, **kwargs)
+
         attended = attend(self._normalized(x, "self_attention"))
         if self.parallel:
-            fed = self._feed(self._normalized(x, "feed_forward"), training)
+            fed = feed(self._normalized(x, "feed_forward"))
             return (
                 x
                 + self._finish(attended, "self_attention", training)
@@ -130,11 +142,8 @@ class TransformerBlock(keras.layers.Layer):
         if attend_context is not None:
             y = attend_context(self._normalized(x, "cross_attention"))
             x = self._added(x, y, "cross_attention", training)
-        y = self._feed(self._normalized(x, "feed_forward"), training)
+        y = feed(self._normalized(x, "feed_forward"))
         return self._added(x, y, "feed_forward", training)
-
-    def _feed(self, x: Tensor, training: bool | None) -> Tensor:
-        return self.feed_forward(x, training=training)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments that both kinds of blocks have."""
@@ -194,7 +203,18 @@ def new_normalization(
 def new_feed_forward(
     feed_forward: keras.layers.Layer | dict | None, **arguments: Any
 ) -> keras.layers.Layer:
-    """Returns the given layer, or a `FeedForward` of these arguments."""
+    """Returns the given layer, or a `FeedForward` of these arguments.
+
+    Raises:
+        ValueError: If neither a layer nor `intermediate_dim` is given, or both.
+    """
+    intermediate_dim = arguments["intermediate_dim"]
+    if (feed_forward is None) == (intermediate_dim is None):
+        raise ValueError(
+            "Give either `intermediate_dim` or a `feed_forward` layer. "
+            f"Received: intermediate_dim={intermediate_dim}, "
+            f"feed_forward={feed_forward}"
+        )
     if feed_forward is not None:
         return as_layer(feed_forward)
     return FeedForward(name="feed_forward", **arguments)

@@ -6,7 +6,7 @@ import keras
 
 from keras_bigmodel.layers.attention import CrossAttention
 from keras_bigmodel.layers.block import TransformerBlock, new_feed_forward
-from keras_bigmodel.layers.encoder_block import new_self_attention
+from keras_bigmodel.layers.encoder_block import given_parts, new_self_attention
 from keras_bigmodel.layers.parts import as_layer, part_config
 from keras_bigmodel.layers.positions.base import PositionEncoding
 
@@ -95,6 +95,8 @@ class DecoderBlock(TransformerBlock):
         **kwargs: Any,
     ) -> None:
         dtype = kwargs.get("dtype")
+        position_encoding = as_layer(position_encoding)
+        makes_cross_attention = cross_attention is True
         self_attention = new_self_attention(
             self_attention,
             num_heads=num_heads,
@@ -103,7 +105,7 @@ class DecoderBlock(TransformerBlock):
             use_bias=use_bias,
             dtype=dtype,
         )
-        if cross_attention is True:
+        if makes_cross_attention:
             cross_attention = CrossAttention(
                 self_attention.num_heads,
                 self_attention.head_dim,
@@ -130,6 +132,13 @@ class DecoderBlock(TransformerBlock):
             ),
             **kwargs,
         )
+        self.num_heads = num_heads
+        self.intermediate_dim = intermediate_dim
+        self.position_encoding = position_encoding
+        self.activation = activation
+        self.gated = gated
+        self.use_bias = use_bias
+        self._makes_cross_attention = makes_cross_attention
 
     def build(
         self,
@@ -183,14 +192,17 @@ class DecoderBlock(TransformerBlock):
             x,
             attend,
             None if self.cross_attention is None else attend_context,
+            padding_mask,
             training,
         )
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments, the parts as layers."""
+        """Returns the constructor's arguments."""
+        crossing = self.cross_attention
         return {
             **super().get_config(),
-            "self_attention": part_config(self.self_attention),
-            "cross_attention": part_config(self.cross_attention),
-            "feed_forward": part_config(self.feed_forward),
+            **given_parts(self),
+            "cross_attention": True
+            if self._makes_cross_attention
+            else part_config(crossing),
         }

@@ -98,6 +98,7 @@ class EncoderBlock(TransformerBlock):
         **kwargs: Any,
     ) -> None:
         dtype = kwargs.get("dtype")
+        position_encoding = as_layer(position_encoding)
         super().__init__(
             self_attention=new_self_attention(
                 self_attention,
@@ -118,6 +119,12 @@ class EncoderBlock(TransformerBlock):
             ),
             **kwargs,
         )
+        self.num_heads = num_heads
+        self.intermediate_dim = intermediate_dim
+        self.position_encoding = position_encoding
+        self.activation = activation
+        self.gated = gated
+        self.use_bias = use_bias
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Builds the branches."""
@@ -146,15 +153,33 @@ class EncoderBlock(TransformerBlock):
                 training=training,
             )
 
-        return self._run(x, attend, training=training)
+        return self._run(
+            x, attend, padding_mask=padding_mask, training=training
+        )
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments, the parts as layers."""
-        return {
-            **super().get_config(),
-            "self_attention": part_config(self.self_attention),
-            "feed_forward": part_config(self.feed_forward),
-        }
+        """Returns the constructor's arguments."""
+        return {**super().get_config(), **given_parts(self)}
+
+
+def given_parts(block: TransformerBlock) -> dict[str, Any]:
+    """Returns the arguments that the parts of a block were made from.
+
+    A part that was handed over as a layer is returned as its config.
+    """
+    attention, network = block.self_attention, block.feed_forward
+    return {
+        "num_heads": block.num_heads,
+        "intermediate_dim": block.intermediate_dim,
+        "position_encoding": part_config(block.position_encoding),
+        "activation": block.activation,
+        "gated": block.gated,
+        "use_bias": block.use_bias,
+        "self_attention": None if block.num_heads else part_config(attention),
+        "feed_forward": None
+        if block.intermediate_dim
+        else part_config(network),
+    }
 
 
 def new_self_attention(
@@ -163,14 +188,21 @@ def new_self_attention(
     """Returns the given layer, or a `SelfAttention` of these arguments.
 
     Raises:
-        ValueError: If neither a layer nor `num_heads` is given, or both, or
-            the layer is not causal where it must be or the reverse.
+        ValueError: If neither a layer nor `num_heads` is given, or both, if
+            the layer is not causal where it must be or the reverse, or a
+            position encoding stands beside it.
     """
     num_heads, causal = arguments["num_heads"], arguments["causal"]
     if (self_attention is None) == (num_heads is None):
         raise ValueError(
             "Give either `num_heads` or a `self_attention` layer. Received: "
             f"num_heads={num_heads}, self_attention={self_attention}"
+        )
+    if self_attention is not None and arguments["position_encoding"]:
+        raise ValueError(
+            "Give the `position_encoding` to the `self_attention` layer "
+            "itself. Received: "
+            f"position_encoding={arguments['position_encoding']}"
         )
     if self_attention is None:
         return SelfAttention(name="self_attention", **arguments)

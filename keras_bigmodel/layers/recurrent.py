@@ -32,6 +32,10 @@ def portable_recurrence() -> Iterator[None]:
 class _Recurrence:
     """Keeps a layer's states in the active scope, from step to step."""
 
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments; Keras leaves one out."""
+        return {**super().get_config(), "use_cudnn": self.use_cudnn}
+
     def inner_loop(
         self,
         sequences: Tensor,

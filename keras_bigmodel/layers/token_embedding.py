@@ -103,6 +103,7 @@ class TokenEmbedding(keras.layers.Layer):
         self.vocabulary_size = vocabulary_size
         self.hidden_dim = hidden_dim
         self.pad_id = pad_id
+        self.mask_zero = mask_zero
         self.scale = scale
         self.logit_soft_cap = logit_soft_cap
         self.max_sequence_length = max_sequence_length
@@ -176,6 +177,7 @@ class TokenEmbedding(keras.layers.Layer):
             "vocabulary_size": self.vocabulary_size,
             "hidden_dim": self.hidden_dim,
             "pad_id": self.pad_id,
+            "mask_zero": self.mask_zero,
             "scale": self.scale,
             "logit_soft_cap": self.logit_soft_cap,
             "max_sequence_length": self.max_sequence_length,

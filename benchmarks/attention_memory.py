@@ -102,10 +102,11 @@ def write(found: dict, options: argparse.Namespace) -> None:
             "",
             f"One forward and backward pass: batch {BATCH}, {HEADS} heads of "
             f"{HEAD_DIM}, {options.length:,} positions,",
-            f"float32, causal, {'with' if options.jit else 'without'} XLA. "
-            "Peak resident memory above what the process held after",
-            f"a pass over 64 positions; median time of {options.repeats} "
-            "passes after a first one.",
+            f"float32, causal, {'with' if options.jit else 'without'} XLA, by "
+            "`benchmarks/attention_memory.py`. Peak resident",
+            "memory above what the process held after a pass over 64 "
+            "positions; median time",
+            f"of {options.repeats} passes after a first one.",
             "",
             f"Machine: {options.machine}.",
             "",

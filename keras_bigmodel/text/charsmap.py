@@ -107,6 +107,8 @@ def _keys(units: np.ndarray, content: bytes) -> dict[bytes, int]:
             if part.min() < 0 or places.max() >= len(units):
                 raise _wrong("a node lies outside of its trie", content)
             is_child = labels[places] == np.arange(1, 256)
+            if len(next_nodes) + is_child.sum() > MAX_STRINGS:
+                raise _wrong("its trie holds too many strings", content)
             for row, column in zip(*np.nonzero(is_child), strict=True):
                 place = places[row, column]
                 path = paths[start + row] + bytes([column + 1])
@@ -117,8 +119,6 @@ def _keys(units: np.ndarray, content: bytes) -> dict[bytes, int]:
                     found[path] = int(units[node] & _VALUE)
                 next_nodes.append(node)
                 next_paths.append(path)
-            if len(next_nodes) > MAX_STRINGS:
-                raise _wrong("its trie holds too many strings", content)
         nodes, paths = np.array(next_nodes, np.int64), next_paths
         if not paths:
             break

@@ -110,7 +110,7 @@ parity: $(PARITY_VENV)/.installed ## compare with transformers on PyTorch
 
 .PHONY: exact
 exact: $(VENV)/.installed-test ## compare the in-graph tokenizers at length
-	$(RUN) benchmarks/exact_text.py
+	$(RUN) -m benchmarks.exact_text
 
 .PHONY: bench
 bench: $(VENV)/.installed-test ## measure speed and memory

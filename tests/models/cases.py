@@ -24,6 +24,7 @@ class ModelCase:
         output_shape: Of a row, for rows of `data`.
         loss: What the task is trained with.
         steps: Training steps that suffice for the task.
+        optimizer: Name and learning rate to train it with.
         generates: "lm", "seq2seq" or None.
         variant: Whether another case is of the same builder, and this one is
             left out of what takes long.
@@ -35,6 +36,7 @@ class ModelCase:
     output_shape: tuple[int, ...]
     loss: Any = "tokens"
     steps: int = 60
+    optimizer: tuple[str, float] = ("lion", 0.003)
     generates: str | None = None
     variant: bool = False
 
@@ -273,9 +275,16 @@ CASES = [
         answers,
         (3, TOKENS + 1),
         generates="seq2seq",
-        steps=120,
+        optimizer=("adam", 0.03),
     ),
-    ModelCase("lstm_lm", _lstm_lm, next_tokens, (7, TOKENS), generates="lm"),
+    ModelCase(
+        "lstm_lm",
+        _lstm_lm,
+        next_tokens,
+        (7, TOKENS),
+        generates="lm",
+        optimizer=("lion", 0.01),
+    ),
     ModelCase("lstm_regressor", _lstm_regressor, sums, (1,), loss="mse"),
     ModelCase("cnn_classifier", _cnn, bright_quarters, (4,)),
     ModelCase("vit_classifier", _vit, bright_quarters, (4,), steps=120),

@@ -1,10 +1,14 @@
 """What every builder's model promises, checked on all of them alike."""
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
+import keras_bigmodel as kbm
 from keras_bigmodel.layers import DecodingScope, encoder_and_decoder
 from tests.models.cases import CASES
 
@@ -82,9 +86,60 @@ def test_mixed_precision_is_near_and_trains(case):
     assert np.isfinite(mixed.train_on_batch(inputs, labels))
 
 
+@pytest.mark.parametrize(
+    "case",
+    [case for case in CASES if case.generates],
+    ids=lambda case: case.name,
+)
+def test_in_steps_as_in_whole(case):
+    model = case.build()
+    inputs, _ = case.rows(3)
+    expected = outputs(model, inputs)
+    step, passed = model, None
+    if case.generates == "seq2seq":
+        encoder, step = encoder_and_decoder(model)
+        passed = encoder(ops.array(inputs["source_ids"]))
+        inputs = inputs["target_ids"]
+    scope = DecodingScope(max_length=inputs.shape[1])
+    found = []
+    for index in range(inputs.shape[1]):
+        ids = ops.array(inputs[:, index : index + 1])
+        if passed is not None:
+            ids = {"target_ids": ids, **passed}
+        with scope:
+            found.append(ops.convert_to_numpy(step(ids)))
+    np.testing.assert_allclose(np.concatenate(found, 1), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [case for case in BUILDERS if case.generates],
+    ids=lambda case: case.name,
+)
+def test_generates_what_is_likeliest(case):
+    model = case.build()
+    inputs, _ = case.rows(1)
+    if case.generates == "lm":
+        prompt = tokens = [int(token) for token in inputs[0, :3]]
+        found = kbm.generate(model, prompt, max_new_tokens=4)
+    else:
+        prompt, tokens = [int(token) for token in inputs["source_ids"][0]], [1]
+        found = kbm.generate(model, prompt, start_id=1, max_new_tokens=4)
+    for token in found:
+        read = np.array([tokens])
+        if case.generates == "seq2seq":
+            read = {"source_ids": np.array([prompt]), "target_ids": read}
+        assert token == outputs(model, read)[0, -1].argmax()
+        tokens = [*tokens, token]
+    assert len(found) == 4
+
+
 @every_builder
 def test_learns_under_callbacks(case, tmp_path):
-    optimizer = keras.optimizers.Lion(0.003)
+    name, rate = case.optimizer
+    optimizer = keras.optimizers.get(
+        {"class_name": name, "config": {"learning_rate": rate}}
+    )
     model = case.compiled(case.build(), optimizer, jit_compile=False)
     held_out = case.rows(64, seed=1)
     path = tmp_path / "best.keras"
@@ -123,3 +178,39 @@ def test_compiled_by_xla_it_trains_alike(case):
         case.compiled(model, jit_compile=jit_compile, run_eagerly=eager)
         found.append([model.train_on_batch(*rows) for _ in range(2)])
     np.testing.assert_allclose(*found, rtol=1e-3)
+
+
+ON_TWO_REPLICAS = """
+import keras, numpy as np, tensorflow as tf
+from tests.models.cases import CASES
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(
+    cpu, [tf.config.LogicalDeviceConfiguration()] * 2
+)
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+for case in CASES:
+    if case.variant:
+        continue
+    # Tracing takes long: of the builders, two stand for the others.
+    traced = case.name in ("decoder_lm", "cnn_classifier")
+    with strategy.scope():
+        model = case.compiled(
+            case.build(), jit_compile=False, run_eagerly=not traced
+        )
+    history = model.fit(*case.rows(8), batch_size=4, verbose=0)
+    assert np.isfinite(history.history["loss"]).all(), case.name
+    for variable in model.trainable_variables:
+        one, other = (value.numpy() for value in variable.value.values)
+        np.testing.assert_array_equal(one, other)
+    print(case.name)
+"""
+
+
+@pytest.mark.tensorflow
+def test_trains_on_two_replicas():
+    # Devices are divided before TensorFlow starts: in a process of its own.
+    done = subprocess.run(
+        [sys.executable, "-c", ON_TWO_REPLICAS], capture_output=True, text=True
+    )
+    assert done.stdout.split() == [case.name for case in BUILDERS], done.stderr

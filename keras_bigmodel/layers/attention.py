@@ -90,9 +90,14 @@ class SelfAttention(GroupedAttention):
             or a layer that is not causal is called under a `DecodingScope`.
 
     Example:
-        >>> layer = kbm.layers.SelfAttention(num_heads=4, causal=True)
-        >>> layer(np.ones((2, 5, 16), "float32")).shape
-        TensorShape([2, 5, 16])
+    ```python
+    import numpy as np
+
+    import keras_bigmodel as kbm
+
+    layer = kbm.layers.SelfAttention(num_heads=4, causal=True)
+    layer(np.ones((2, 5, 16), "float32")).shape  # (2, 5, 16)
+    ```
 
     References:
         Vaswani et al. 2017, "Attention Is All You Need", section 3.2.2;
@@ -323,10 +328,15 @@ class CrossAttention(GroupedAttention):
             dtype.
 
     Example:
-        >>> layer = kbm.layers.CrossAttention(num_heads=2)
-        >>> x, context = np.ones((1, 3, 8)), np.ones((1, 7, 12))
-        >>> layer(x, context).shape
-        TensorShape([1, 3, 8])
+    ```python
+    import numpy as np
+
+    import keras_bigmodel as kbm
+
+    layer = kbm.layers.CrossAttention(num_heads=2)
+    x, context = np.ones((1, 3, 8)), np.ones((1, 7, 12))
+    layer(x, context).shape  # (1, 3, 8)
+    ```
 
     References:
         Vaswani et al. 2017, "Attention Is All You Need", section 3.2.3.

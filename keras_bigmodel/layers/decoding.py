@@ -61,15 +61,20 @@ class DecodingScope:
             step before, or uses a layer that cannot run in steps.
 
     Example:
-        >>> model = kbm.models.decoder_lm(100, 32, 2, 2, 16)
-        >>> token_ids = np.array([[5, 17, 33, 21]])
-        >>> scope = kbm.layers.DecodingScope(max_length=8)
-        >>> with scope:
-        ...     first = model(token_ids[:, :3])
-        >>> with scope:
-        ...     last = model(token_ids[:, 3:])
-        >>> np.allclose(last, model(token_ids)[:, 3:], atol=1e-4)
-        True
+    ```python
+    import numpy as np
+
+    import keras_bigmodel as kbm
+
+    model = kbm.models.decoder_lm(100, 32, 2, 2, 16)
+    token_ids = np.array([[5, 17, 33, 21]])
+    scope = kbm.layers.DecodingScope(max_length=8)
+    with scope:
+        first = model(token_ids[:, :3])
+    with scope:
+        last = model(token_ids[:, 3:])
+    np.allclose(last, model(token_ids)[:, 3:], atol=1e-4)  # True
+    ```
 
     References:
         Shazeer 2019, "Fast Transformer Decoding", section 2.4.1, for the

@@ -70,9 +70,14 @@ class EncoderBlock(TransformerBlock):
         ValueError: If neither sizes nor layers are given, or both.
 
     Example:
-        >>> block = kbm.layers.EncoderBlock(num_heads=2, intermediate_dim=32)
-        >>> block(np.ones((2, 5, 8), "float32")).shape
-        TensorShape([2, 5, 8])
+    ```python
+    import numpy as np
+
+    import keras_bigmodel as kbm
+
+    block = kbm.layers.EncoderBlock(num_heads=2, intermediate_dim=32)
+    block(np.ones((2, 5, 8), "float32")).shape  # (2, 5, 8)
+    ```
 
     References:
         Vaswani et al. 2017, "Attention Is All You Need", section 3.1; Xiong et

@@ -24,11 +24,16 @@ class AttentionRecorder:
     traced outside.
 
     Example:
-        >>> layer = kbm.layers.SelfAttention(num_heads=2, name="attention")
-        >>> with kbm.layers.AttentionRecorder() as recorder:
-        ...     y = layer(np.ones((1, 3, 8), "float32"))
-        >>> recorder["attention"].shape
-        (1, 2, 3, 3)
+    ```python
+    import numpy as np
+
+    import keras_bigmodel as kbm
+
+    layer = kbm.layers.SelfAttention(num_heads=2, name="attention")
+    with kbm.layers.AttentionRecorder() as recorder:
+        y = layer(np.ones((1, 3, 8), "float32"))
+    recorder["attention"].shape  # (1, 2, 3, 3)
+    ```
 
     References:
         Vaswani et al. 2017, "Attention Is All You Need", figures 3 to 5, for

@@ -118,9 +118,14 @@ class LSTM(_Recurrence, keras.layers.LSTM):
         ValueError: If a layer with `go_backwards` is called under a scope.
 
     Example:
-        >>> layer = kbm.layers.LSTM(8, return_sequences=True)
-        >>> layer(np.ones((2, 5, 3), "float32")).shape
-        TensorShape([2, 5, 8])
+    ```python
+    import numpy as np
+
+    import keras_bigmodel as kbm
+
+    layer = kbm.layers.LSTM(8, return_sequences=True)
+    layer(np.ones((2, 5, 3), "float32")).shape  # (2, 5, 8)
+    ```
 
     References:
         Hochreiter & Schmidhuber 1997, "Long Short-Term Memory"; Gers et al.
@@ -162,9 +167,14 @@ class GRU(_Recurrence, keras.layers.GRU):
         ValueError: If a layer with `go_backwards` is called under a scope.
 
     Example:
-        >>> layer = kbm.layers.GRU(8)
-        >>> layer(np.ones((2, 5, 3), "float32")).shape
-        TensorShape([2, 8])
+    ```python
+    import numpy as np
+
+    import keras_bigmodel as kbm
+
+    layer = kbm.layers.GRU(8)
+    layer(np.ones((2, 5, 3), "float32")).shape  # (2, 8)
+    ```
 
     References:
         Cho et al. 2014, "Learning Phrase Representations using RNN

@@ -24,8 +24,14 @@ class SegmentPositions(keras.layers.Layer):
         int32, (batch, sequence)
 
     Example:
-        >>> kbm.layers.SegmentPositions()(np.array([[1, 1, 1, 2, 2]])).numpy()
-        array([[0, 1, 2, 0, 1]], dtype=int32)
+    ```python
+    import numpy as np
+
+    import keras_bigmodel as kbm
+
+    segment_ids = np.array([[1, 1, 1, 2, 2]])
+    kbm.layers.SegmentPositions()(segment_ids)  # [[0, 1, 2, 0, 1]]
+    ```
 
     References:
         Krell et al. 2021, "Efficient Sequence Packing without

@@ -56,10 +56,15 @@ class TokenEmbedding(keras.layers.Layer):
             numbers come as ids, or more than `max_sequence_length` of them.
 
     Example:
-        >>> embedding = kbm.layers.TokenEmbedding(100, 8)
-        >>> hidden = embedding(np.array([[5, 17, 33]]))
-        >>> embedding(hidden, reverse=True).shape
-        TensorShape([1, 3, 100])
+    ```python
+    import numpy as np
+
+    import keras_bigmodel as kbm
+
+    embedding = kbm.layers.TokenEmbedding(100, 8)
+    hidden = embedding(np.array([[5, 17, 33]]))
+    embedding(hidden, reverse=True).shape  # (1, 3, 100)
+    ```
 
     References:
         Vaswani et al. 2017, "Attention Is All You Need", section 3.4; Press &

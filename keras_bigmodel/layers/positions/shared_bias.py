@@ -40,11 +40,16 @@ class SharedPositionBias(keras.layers.Layer):
         ValueError: If the encoding biases no scores.
 
     Example:
-        >>> bias = kbm.layers.SharedPositionBias(
-        ...     kbm.layers.RelativePositionEncoding(num_heads=2)
-        ... )
-        >>> bias(np.ones((1, 5, 8), "float32")).shape
-        TensorShape([1, 2, 5, 5])
+    ```python
+    import numpy as np
+
+    import keras_bigmodel as kbm
+
+    bias = kbm.layers.SharedPositionBias(
+        kbm.layers.RelativePositionEncoding(num_heads=2)
+    )
+    bias(np.ones((1, 5, 8), "float32")).shape  # (1, 2, 5, 5)
+    ```
 
     References:
         Raffel et al. 2020, "Exploring the Limits of Transfer Learning",

@@ -11,6 +11,8 @@ PARITY_VENV ?= $(VENV)-parity
 # The TensorFlow release of the newest TF Serving.
 SERVING_TENSORFLOW ?= 2.20.0
 DIST ?= dist
+# Two test files at a time; WORKERS=0 runs them one after the other.
+WORKERS ?= 2
 PYTEST_ARGS ?=
 
 RUN = $(VENV)/bin/python
@@ -57,7 +59,8 @@ $(VENV)/.installed-%: setup.cfg pyproject.toml | $(VENV)/bin/pip
 
 $(JAX_VENV)/.installed: setup.cfg pyproject.toml | $(JAX_VENV)/bin/pip
 	@echo "Installing Keras on JAX, without TensorFlow, into $(JAX_VENV)"
-	$(JAX_VENV)/bin/python -m pip install "keras>=3.15.1" jax numpy pytest
+	$(JAX_VENV)/bin/python -m pip install "keras>=3.15.1" jax numpy pytest \
+	  pytest-xdist
 	$(JAX_VENV)/bin/python -m pip install --no-deps -e .
 	@touch $@
 
@@ -80,7 +83,7 @@ demo: $(VENV)/.installed-plot ## train, sample, export and serve a language mode
 
 .PHONY: test
 test: $(VENV)/.installed-test ## run the tests
-	$(RUN) -m pytest $(PYTEST_ARGS)
+	$(RUN) -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 	@echo
 	@echo "All is well. Next: 'make demo' trains and serves a language model;"
 	@echo "notebooks/01_text_generation.ipynb tells the same story cell by cell."
@@ -97,7 +100,8 @@ notebooks: $(VENV)/.installed-notebooks ## run the notebooks and save what they 
 .PHONY: jax-test
 jax-test: $(JAX_VENV)/.installed ## test layers, models, generation on JAX alone
 	KERAS_BACKEND=jax $(JAX_VENV)/bin/python -m pytest \
-	  tests/layers tests/models tests/generation $(PYTEST_ARGS)
+	  -n $(WORKERS) --dist loadfile tests/layers tests/models \
+	  tests/generation $(PYTEST_ARGS)
 
 .PHONY: serving-check
 serving-check: $(VENV)/.installed-test $(SERVING_VENV)/.installed ## run exports in the C++ loader of two TensorFlows

@@ -204,10 +204,10 @@ class PadId(Field):
             raise ValueError(
                 f"pad_token_id must be an id or null, not {pad_id!r:.80}"
             )
-        others: set[Any] = set()
+        others: list[Any] = []
         for key in self.keys[1:]:
             ids = config.get(key)
-            others.update(ids if isinstance(ids, list) else [ids])
+            others += ids if isinstance(ids, list) else [ids]
         return {"pad_id": None if pad_id in others else pad_id}
 
     def write(self, options: Mapping[str, Any]) -> dict[str, Any]:

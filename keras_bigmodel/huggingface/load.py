@@ -79,7 +79,7 @@ def find_folder(folder_or_repo: str | Path) -> Path:
         ValueError: If neither is possible.
     """
     name = str(folder_or_repo)
-    if "\0" not in name and Path(name).is_dir():
+    if name and "\0" not in name and Path(name).is_dir():
         return Path(name)
     if not REPOSITORY.fullmatch(name):
         raise ValueError(

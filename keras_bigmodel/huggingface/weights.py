@@ -170,8 +170,8 @@ def match_tensors(
         renamed = name
         for pattern, replacement in family.renamed:
             renamed = re.sub(pattern, replacement, renamed)
-        full = family.prefix + renamed
-        full = full if bare and full in shapes else renamed
+        own = renamed in shapes or renamed in family.tied
+        full = family.prefix + renamed if bare and not own else renamed
         if full in names:
             twice.append(f"twice: {names[full]} and {name}")
         names[full] = name

@@ -4,6 +4,8 @@ One entry a family: the variants' entries of config.json, between them every
 option that the family has. `architecture` names the class with the head.
 """
 
+PROMPTS = ((3, 14, 15, 9, 26), (5, 3, 5))
+
 SMALL = {
     "vocab_size": 29,
     "hidden_size": 16,

@@ -1,11 +1,14 @@
 """The fixtures of small checkpoints, unpacked when a test asks for one."""
 
 import io
+import json
 import pathlib
 import zipfile
 
 import numpy as np
 import pytest
+
+from keras_bigmodel.huggingface.tensor_file import SafetensorsFile
 
 FIXTURES = pathlib.Path(__file__).parent / "fixtures"
 
@@ -25,3 +28,17 @@ def unpack(tmp_path):
         return folder, dict(np.load(io.BytesIO(raw)))
 
     return unpack_case
+
+
+def change(folder, **entries):
+    """Changes entries of a checkpoint's config.json and returns all."""
+    path = folder / "config.json"
+    config = {**json.loads(path.read_text()), **entries}
+    path.write_text(json.dumps(config))
+    return config
+
+
+def tensors_of(folder):
+    """Returns a checkpoint's tensors, by name."""
+    file = SafetensorsFile(folder / "model.safetensors")
+    return {name: np.array(file.read(name)) for name in file.places}

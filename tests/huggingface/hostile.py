@@ -187,18 +187,72 @@ def mutated(content: bytes, generator: np.random.Generator) -> bytes:
     return bytes(content)
 
 
+ODD = (
+    None,
+    True,
+    -1,
+    0,
+    1,
+    3,
+    2**31,
+    2**63,
+    10**30,
+    0.5,
+    -0.0,
+    1e300,
+    "",
+    "gelu",
+    "\0../..",
+    [],
+    [1],
+    [None, "a"],
+    [[1]],
+    {},
+    {"rope_type": "yarn", "factor": 0},
+    {"rope_type": "dynamic", "factor": 1e300},
+    {"rope_type": "llama3"},
+    {"full_attention": []},
+    {"0": "a", "1": "b"},
+)
+
+
+def misvalued(content: dict, generator: np.random.Generator) -> dict:
+    """The object with one value, at whatever depth, that is odd."""
+    content = dict(content)
+    key = str(generator.choice(sorted(content)))
+    value = content[key]
+    if isinstance(value, dict) and value and generator.random() < 0.8:
+        content[key] = misvalued(value, generator)
+    elif isinstance(value, list) and value and generator.random() < 0.8:
+        value = list(value)
+        value[generator.integers(len(value))] = ODD[
+            generator.integers(len(ODD))
+        ]
+        content[key] = value
+    else:
+        content[key] = ODD[generator.integers(len(ODD))]
+    return content
+
+
 def write_mutated(
     folder: pathlib.Path, good: dict[str, bytes], seed: int
 ) -> None:
-    """Writes a checkpoint of which one file is changed."""
+    """Writes a checkpoint of which one file is changed.
+
+    Half of the changes are of bytes, half of values that are well written.
+    """
     generator = np.random.default_rng(seed)
-    for name, content in good.items():
-        (folder / name).write_bytes(content)
-    name = "config.json" if generator.random() < 0.3 else "model.safetensors"
-    content = good[name]
-    if name == "config.json":
-        content = struct.pack("<Q", len(content)) + content
-        content = mutated(content, generator)[8:]
+    config, file = good["config.json"], good["model.safetensors"]
+    kind = generator.integers(0, 4)
+    if kind == 0:
+        packed = struct.pack("<Q", len(config)) + config
+        config = mutated(packed, generator)[8:]
+    elif kind == 1:
+        file = mutated(file, generator)
+    elif kind == 2:
+        config = json.dumps(misvalued(json.loads(config), generator)).encode()
     else:
-        content = mutated(content, generator)
-    (folder / name).write_bytes(content)
+        end = 8 + struct.unpack("<Q", file[:8])[0]
+        file = pack(misvalued(json.loads(file[8:end]), generator), file[end:])
+    (folder / "config.json").write_bytes(config)
+    (folder / "model.safetensors").write_bytes(file)

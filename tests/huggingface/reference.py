@@ -9,10 +9,11 @@ import numpy as np
 import torch
 import transformers
 
+from tests.huggingface.cases import PROMPTS
+
 LENGTH = 13
 SHORT = 8
 NEW_TOKENS = 6
-PROMPTS = ((3, 14, 15, 9, 26), (5, 3, 5))
 
 
 def random_model(family: str, entries: dict, seed: int):

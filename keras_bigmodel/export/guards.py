@@ -17,8 +17,10 @@ class Limits:
 
     Args:
         text_bytes: Bytes of one text.
-        word_bytes: Bytes between two blanks; some tokenizers take time that
-            grows with the square of a word.
+        word_bytes: Bytes of a text without a blank; a tokenizer's time can
+            grow faster than a word's length.
+        new_tokens: Tokens of one answer.
+        image_pixels: Pixels of one image, height times width.
         batch_tokens: Rows of a batch, times the most tokens a row can hold,
             new ones included: what the caches' memory grows with.
 
@@ -33,6 +35,8 @@ class Limits:
 
     text_bytes: int = 64 * 1024
     word_bytes: int = 4 * 1024
+    new_tokens: int = 4 * 1024
+    image_pixels: int = 32 * 1024 * 1024
     batch_tokens: int = 64 * 1024
 
     def __post_init__(self) -> None:

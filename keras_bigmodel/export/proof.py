@@ -1,48 +1,100 @@
 """Proves a written SavedModel: run without Keras, compared with memory."""
 
+import dataclasses
 import os
 import pathlib
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from keras_bigmodel.export import fresh_process
+from keras_bigmodel.export import fresh_process, graph_search
 from keras_bigmodel.export.signatures.signature import Signature
 
-# Floats that two graphs of the same sums may differ by.
+# What floats of two graphs of the same sums may differ by.
 TOLERANCE = 1e-3
 
 
-def prove(folder: pathlib.Path, signatures: dict[str, Signature]) -> str:
+@dataclasses.dataclass(frozen=True)
+class Proof:
+    """What was run in a fresh process and found equal.
+
+    Args:
+        runs: For each run the signature, its rows, the milliseconds it took
+            once warm, and the outputs that were compared.
+        load_ms: Milliseconds to load the SavedModel.
+        findings: What `graph_search.search` found.
+    """
+
+    runs: list[tuple[str, int, float, list[str]]]
+    load_ms: float
+    findings: dict[str, list[str]]
+
+    def table(self) -> str:
+        """Returns all of it as Markdown."""
+        lines = [
+            "| signature | rows | ms | same as in memory |",
+            "|---|---|---|---|",
+        ]
+        for name, rows, milliseconds, compared in self.runs:
+            same = ", ".join(compared) or "(only run)"
+            lines.append(f"| {name} | {rows} | {milliseconds:.1f} | {same} |")
+        lines += [
+            "",
+            "| looked for | found |",
+            "|---|---|",
+            "| loads and runs without Keras | yes, loaded in "
+            f"{self.load_ms:.0f} ms |",
+        ]
+        for question, found in self.findings.items():
+            lines.append(f"| {question} | {', '.join(found) or 'none'} |")
+        return "\n".join(lines)
+
+
+def prove(
+    folder: pathlib.Path,
+    signatures: dict[str, Signature],
+    others: Sequence[tuple[str, dict[str, np.ndarray]]] = (),
+) -> Proof:
     """Runs every signature of a written folder in a fresh process.
 
     Args:
         folder: The SavedModel.
         signatures: What it was written from.
-
-    Returns:
-        A table of what was run and compared.
+        others: More requests, signatures and their inputs, that must run.
 
     Raises:
-        RuntimeError: If the folder does not run or answers otherwise.
+        RuntimeError: If the folder does not run, answers otherwise than the
+            model in memory, or holds ops that TensorFlow's core does not have.
     """
+    findings = graph_search.search(folder)
+    foreign = findings["ops outside TensorFlow's core"]
+    if foreign:
+        raise RuntimeError(
+            "A server has TensorFlow's core ops alone, and this model needs "
+            f"others. Received: ops={foreign}"
+        )
     requests = [
         (name, example)
         for name, signature in signatures.items()
-        for example in signature.examples
+        for example in signature.examples()
     ]
-    answers = _run(folder, requests)
-    lines = []
-    for (name, example), answer in zip(requests, answers, strict=True):
-        compared = _compare(name, signatures[name].expect(example), answer)
-        lines.append(f"{name}: {', '.join(compared)} equal")
-    return "\n".join(lines)
+    asked = [(name, signatures[name].arrays(e)) for name, e in requests]
+    answers, times = _run(folder, [*asked, *others])
+    runs = []
+    for index, (name, example) in enumerate(requests):
+        expected = signatures[name].expect(example)
+        compared = _compare(name, expected, answers[index])
+        rows = len(next(iter(asked[index][1].values())))
+        runs.append((name, rows, float(times["run"][index]), compared))
+    return Proof(runs, float(times["load"]), findings)
 
 
-def _run(folder: pathlib.Path, requests: list) -> list[dict[str, Any]]:
+def _run(folder: pathlib.Path, requests: list) -> tuple[list, dict]:
+    """Returns the answers, and the times that they took."""
     with tempfile.TemporaryDirectory() as scratch:
         asked = os.path.join(scratch, "requests")
         answered = os.path.join(scratch, "answers")
@@ -52,7 +104,7 @@ def _run(folder: pathlib.Path, requests: list) -> list[dict[str, Any]]:
                 *[sys.executable, "-P", fresh_process.__file__],
                 *[str(folder), asked, answered],
             ],
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
             capture_output=True,
             text=True,
         )
@@ -61,8 +113,8 @@ def _run(folder: pathlib.Path, requests: list) -> list[dict[str, Any]]:
                 "The exported model does not run in a fresh process:\n"
                 f"{done.stderr.strip()[-4000:]}"
             )
-        answers = fresh_process.read_messages(answered)
-    return [answer for _, answer in answers]
+        (_, times), *answers = fresh_process.read_messages(answered)
+    return [answer for _, answer in answers], times
 
 
 def _compare(

@@ -11,7 +11,8 @@ import tensorflow as tf
 from keras_bigmodel.export.folders import new_version
 from keras_bigmodel.export.guards import Limits
 from keras_bigmodel.export.proof import prove as prove_folder
-from keras_bigmodel.export.signatures.language_model import LanguageModel
+from keras_bigmodel.export.signatures.kinds import served_model
+from keras_bigmodel.export.warmup import warmup_requests, write_warmup
 from keras_bigmodel.layers.recurrent import portable_recurrence
 
 _EXAMPLES = ("The", "A list of", "你好")
@@ -23,28 +24,51 @@ def export_saved_model(
     tokenizer: Any = None,
     labels: Sequence[str] | None = None,
     *,
+    task: str | None = None,
     max_new_tokens: int = 64,
+    top_k: int = 5,
     limits: Limits | None = None,
     examples: Sequence[str] = _EXAMPLES,
+    warmup_batch_sizes: Sequence[int] = (1,),
     prove: bool = True,
 ) -> pathlib.Path:
     """Writes a model as the next version of a folder that TF Serving serves.
 
     The SavedModel holds the weights, the tokenizer and the decoding loop, in
     TensorFlow's core ops alone: no Keras is needed to run it. It is written
-    beside its place, proved, and renamed once.
+    beside its place, proved, and renamed once. What it offers depends on the
+    kind of the model:
+
+    | kind | inputs of `serving_default` | more signatures |
+    |---|---|---|
+    | language model | `prompts` | `generate`, `generate_ids`, `score`, |
+    | | | `prefill`, `decode` |
+    | the same without a tokenizer | `token_ids`, `lengths` | `generate_ids` |
+    | encoder-decoder | `source_texts` | `generate` |
+    | text classifier, tagger | `texts` | |
+    | encoder | `texts` | `embed` |
+    | image classifier | `image_bytes`, JPEG or PNG | `predict` |
+    | any other | the model's own | |
 
     Args:
-        model: A language model, from token ids, (batch, sequence), to logits.
+        model: A functional model of ours, or of your own from our layers.
         path: The model's folder, such as `saved_models/NAME`; versions are
             `saved_models/NAME/1`, `saved_models/NAME/2`, ....
-        tokenizer: One of `kbm.text`.
-        labels: Names of a classifier's classes.
-        max_new_tokens: Tokens of an answer at most.
+        tokenizer: One of `kbm.text`; for an encoder-decoder one, or a pair for
+            source and target.
+        labels: Names of a classifier's classes; default: their numbers.
+        task: "language_model", "sequence_to_sequence", "text_classifier",
+            "token_classifier", "encoder", "image_classifier" or "arrays";
+            default: told from the model, its tokenizer and labels.
+        max_new_tokens: Tokens of an answer of `serving_default` at most.
+        top_k: Classes that a classifier's answer holds.
         limits: Sizes that are answered; default: `kbm.export.Limits()`.
-        examples: Prompts to prove the written model with.
+        examples: Texts to prove the written model with, and to warm a server
+            up with.
+        warmup_batch_sizes: Sizes of batches that a server warms up with.
         prove: Whether to load the written folder in a fresh process, without
-            Keras, run every signature, and compare with the model in memory.
+            Keras, run every signature, compare with the model in memory, and
+            print the result, which stays in `assets.extra/proof.md`.
 
     Returns:
         The version's folder.
@@ -66,14 +90,30 @@ def export_saved_model(
     served(prompts=tf.constant(["Once upon"]))["num_tokens"]
     ```
     """
-    kind = LanguageModel(
-        model, tokenizer, limits or Limits(), max_new_tokens, list(examples)
+    served = served_model(
+        model,
+        tokenizer,
+        labels,
+        task=task,
+        limits=limits or Limits(),
+        max_new_tokens=max_new_tokens,
+        top_k=top_k,
+        examples=list(examples),
     )
-    signatures = kind.signatures()
     with new_version(path) as version:
-        write(model, signatures, version.folder)
+        with portable_recurrence():
+            signatures = served.signatures()
+            write(model, signatures, version.folder)
+            requests = warmup_requests(signatures, warmup_batch_sizes)
+        name = pathlib.Path(path).resolve().name
+        write_warmup(version.folder, name, requests)
         if prove:
-            print(prove_folder(version.folder, signatures))
+            proof = prove_folder(version.folder, signatures, requests)
+            table = proof.table()
+            (version.folder / "assets.extra" / "proof.md").write_text(
+                f"{table}\n", encoding="utf-8"
+            )
+            print(table)
     return version.folder
 
 
@@ -89,6 +129,5 @@ def write(
     """
     root = tf.Module()
     root.weights = [variable.value for variable in model.variables]
-    with portable_recurrence():
-        traced = {name: entry.trace() for name, entry in signatures.items()}
+    traced = {name: entry.trace() for name, entry in signatures.items()}
     tf.saved_model.save(root, str(folder), signatures=traced)

@@ -41,7 +41,8 @@ def test_main_runs_requests(model, tmp_path):
     x = np.float32([1, 2])
     fresh_process.write_messages(asked, [("double", {"x": x})])
     fresh_process.main(model, asked, answered)
-    ((name, tensors),) = fresh_process.read_messages(answered)
+    (_, times), (name, tensors) = fresh_process.read_messages(answered)
+    assert times["load"] > 0 and times["run"].shape == (1,)
     assert name == "double" and tensors["y"].tolist() == [2, 4]
 
 

@@ -6,11 +6,19 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_bigmodel.export.guards import Limits, after, check_ids, require
+from keras_bigmodel.export.guards import Limits, check_ids
+from keras_bigmodel.export.signatures import scoring, streaming
+from keras_bigmodel.export.signatures.decoding import Decoder
+from keras_bigmodel.export.signatures.options import (
+    SAMPLING,
+    check_options,
+    greedy_options,
+    option_specs,
+)
+from keras_bigmodel.export.signatures.room import check_room
 from keras_bigmodel.export.signatures.signature import Signature
 from keras_bigmodel.export.signatures.text import TextDoor
 from keras_bigmodel.generation import generate, samplers
-from keras_bigmodel.generation.program import Program
 from keras_bigmodel.generation.prompts import context_of
 
 PROMPTS = {"prompts": tf.TensorSpec([None], tf.string)}
@@ -27,8 +35,11 @@ class LanguageModel:
         model: From token ids to logits.
         tokenizer: One of `kbm.text`; None: signatures of ids alone.
         limits: Sizes that are answered.
-        max_new_tokens: Tokens of an answer at most.
+        max_new_tokens: Tokens of a default answer at most.
         examples: Prompts to prove and to warm up with.
+
+    Raises:
+        ValueError: If the answer does not fit the model's context.
     """
 
     def __init__(
@@ -39,120 +50,132 @@ class LanguageModel:
         max_new_tokens: int,
         examples: list[str],
     ) -> None:
-        self._model = model
-        self._tokenizer = tokenizer
-        self._door = tokenizer and TextDoor(tokenizer, limits)
-        self._limits = limits
-        self._max_new_tokens = max_new_tokens
-        self._context = context_of(model)
-        self._vocabulary_size = int(model.output_shape[-1])
-        self._examples = examples
-        self._greedy = Program(model, samplers.Greedy(), context=self._context)
+        self.model = model
+        self.tokenizer = tokenizer
+        self.limits = limits
+        self.max_new_tokens = max_new_tokens
+        self.context = context_of(model)
+        self.vocabulary_size = int(model.output_shape[-1])
+        self.examples = examples
+        self._check()
+        self.door = tokenizer and TextDoor(tokenizer, limits)
+        end_id = getattr(tokenizer, "end_id", None)
+        self.decoder = Decoder(
+            lambda token_ids, context: model(token_ids, training=False),
+            self.vocabulary_size,
+            self.context,
+            [] if end_id is None else [end_id],
+        )
 
     def signatures(self) -> dict[str, Signature]:
         """Returns the signatures by name."""
-        if self._door is None:
+        ids = Signature(
+            self._generate_ids,
+            {**IDS, **option_specs()},
+            lambda: [{**self._id_example(), **self.option_example(2)}],
+            self._expect_ids,
+        )
+        if self.door is None:
             default = Signature(
-                self._serve_ids, IDS, self._id_examples(), self._expect_ids
+                self._serve_ids,
+                IDS,
+                lambda: [self._id_example()],
+                self._expect_ids,
             )
-        else:
-            default = Signature(
-                self._serve,
-                PROMPTS,
-                [{"prompts": self._examples}],
-                self._expect,
-            )
-        return {"serving_default": default}
+            return {"serving_default": default, "generate_ids": ids}
+        prompts = {"prompts": self.examples}
+        options = self.option_example(len(self.examples))
+        return {
+            "serving_default": Signature(
+                self._serve, PROMPTS, lambda: [prompts], self._expect_texts
+            ),
+            "generate": Signature(
+                self._generate,
+                {**PROMPTS, **option_specs()},
+                lambda: [{**prompts, **options}],
+                self._expect_texts,
+            ),
+            "generate_ids": ids,
+            **scoring.signatures(self),
+            **streaming.signatures(self),
+        }
+
+    def start(
+        self,
+        token_ids: tf.Tensor,
+        lengths: tf.Tensor,
+        options: dict[str, tf.Tensor],
+    ) -> dict[str, Any]:
+        """Reads prompts that fit, with the tokens asked for.
+
+        Args:
+            token_ids: int32, (B, T).
+            lengths: int32, (B,).
+            options: Those of `option_specs`, as they came.
+        """
+        batch = tf.shape(lengths)[0]
+        options = check_options(options, batch, self.limits.new_tokens)
+        token_ids, lengths = check_room(
+            token_ids,
+            lengths,
+            options["max_new_tokens"],
+            self.limits,
+            self.context,
+        )
+        return self.decoder.start(token_ids, lengths, options)
 
     def _serve(self, prompts: tf.Tensor) -> dict[str, tf.Tensor]:
-        token_ids, lengths = self._door.read(prompts)
-        tokens, counts, reason = self._run(token_ids, lengths)
-        return {
-            **self._door.write(tokens, counts),
-            "num_tokens": counts,
-            "finish_reason": reason,
-        }
+        options = greedy_options(tf.shape(prompts)[0], self.max_new_tokens)
+        return self._generate(prompts, **options)
 
     def _serve_ids(
         self, token_ids: tf.Tensor, lengths: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        token_ids, lengths = check_ids(
-            token_ids, lengths, self._vocabulary_size
-        )
-        tokens, counts, reason = self._run(token_ids, lengths)
+        options = greedy_options(tf.shape(lengths)[0], self.max_new_tokens)
+        return self._generate_ids(token_ids, lengths, **options)
+
+    def _generate(
+        self, prompts: tf.Tensor, **options: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        made = self._run(*self.door.read(prompts), options)
+        token_ids = made.pop("token_ids")
+        return {**self.door.write(token_ids, made["num_tokens"]), **made}
+
+    def _generate_ids(
+        self, token_ids: tf.Tensor, lengths: tf.Tensor, **options: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        rows = check_ids(token_ids, lengths, self.vocabulary_size)
+        return self._run(*rows, options)
+
+    def _run(
+        self,
+        token_ids: tf.Tensor,
+        lengths: tf.Tensor,
+        options: dict[str, tf.Tensor],
+    ) -> dict[str, tf.Tensor]:
+        state = self.start(token_ids, lengths, options)
+        num_new = tf.reduce_max(state["options"]["max_new_tokens"])
+        _, made = self.decoder.advance(state, num_new)
         return {
-            "token_ids": tokens,
-            "num_tokens": counts,
-            "finish_reason": reason,
+            "token_ids": made["token_ids"],
+            "num_tokens": made["num_tokens"],
+            "finish_reason": tf.where(made["is_stopped"], "stop", "length"),
         }
 
-    def _run(self, token_ids: tf.Tensor, lengths: tf.Tensor) -> tuple:
-        """Returns tokens, how many of each row count, and why rows ended."""
-        num_new = self._max_new_tokens
-        token_ids, lengths = self._check_room(token_ids, lengths, num_new)
-        batch = tf.shape(lengths)[0]
-        made = self._greedy.run(
-            token_ids,
-            lengths,
-            parameters={},
-            seeds=tf.zeros([batch], tf.int32),
-            stop_ids=tf.constant(self._stop_ids),
-            limits=tf.fill([batch], num_new),
-            num_steps=num_new,
-            capacity=_capacity(token_ids, num_new),
-        )
-        tokens, counts = made["tokens"], made["counts"]
-        last = tf.gather(tokens, tf.maximum(counts - 1, 0), batch_dims=1)
-        stops = tf.reduce_any(
-            last[:, None] == tf.constant(self._stop_ids)[None], axis=1
-        )
-        stopped = tf.logical_and(counts > 0, stops)
-        counts -= tf.cast(stopped, tf.int32)
-        is_made = tf.range(num_new)[None] < counts[:, None]
-        tokens = tf.where(is_made, tokens, 0)
-        reason = tf.where(stopped, "stop", "length")
-        return tokens, counts, reason
-
-    @property
-    def _stop_ids(self) -> list[int]:
-        end_id = getattr(self._tokenizer, "end_id", None)
-        return [-1] if end_id is None else [end_id]
-
-    def _check_room(
-        self, token_ids: tf.Tensor, lengths: tf.Tensor, num_new: Any
-    ) -> Any:
-        """Returns rows that fit the context and the limits with new tokens."""
-        longest = tf.reduce_max(lengths)
-        total = (longest + num_new) * tf.shape(lengths)[0]
-        checks = [
-            require(
-                total <= self._limits.batch_tokens,
-                "A batch of ",
-                tf.shape(lengths)[0],
-                " rows of ",
-                longest,
-                " tokens and ",
-                tf.convert_to_tensor(num_new),
-                " new ones is more than the "
-                f"{self._limits.batch_tokens} tokens that this model takes "
-                "in all; send fewer rows",
+    def _check(self) -> None:
+        most = self.limits.new_tokens
+        if self.context is not None:
+            most = min(most, self.context - 1)
+        valid = isinstance(self.max_new_tokens, int)
+        if not valid or not 1 <= self.max_new_tokens <= most:
+            raise ValueError(
+                f"`max_new_tokens` must be from 1 to {most}: what the model's "
+                "context leaves beside a prompt, and `limits.new_tokens` "
+                f"allows. Received: max_new_tokens={self.max_new_tokens}"
             )
-        ]
-        if self._context is not None:
-            fits = require(
-                longest + num_new <= self._context,
-                "A prompt of ",
-                longest,
-                " tokens and ",
-                tf.convert_to_tensor(num_new),
-                " new ones do not fit the context of this model, "
-                f"{self._context} tokens; shorten the prompt",
-            )
-            checks.append(fits)
-        return after(checks, token_ids, lengths)
 
-    def _expect(self, example: dict[str, Any]) -> dict[str, Any]:
-        made = self._generate(example["prompts"])
+    def _expect_texts(self, example: dict[str, Any]) -> dict[str, Any]:
+        made = self.generate_in_memory(example["prompts"], example)
         return {
             "text": [row.text.encode() for row in made],
             "num_tokens": [len(row.token_ids) for row in made],
@@ -161,44 +184,70 @@ class LanguageModel:
 
     def _expect_ids(self, example: dict[str, Any]) -> dict[str, Any]:
         rows = zip(example["token_ids"], example["lengths"], strict=True)
-        made = self._generate([row[:length].tolist() for row, length in rows])
+        made = self.generate_in_memory(
+            [row[:length].tolist() for row, length in rows], example
+        )
+        token_ids = np.zeros((len(made), self.max_new_tokens), "int32")
+        for row, line in zip(made, token_ids, strict=True):
+            line[: len(row.token_ids)] = row.token_ids
         return {
-            "token_ids": [
-                row.token_ids
-                + [0] * (self._max_new_tokens - len(row.token_ids))
-                for row in made
-            ],
+            "token_ids": token_ids,
             "num_tokens": [len(row.token_ids) for row in made],
             "finish_reason": [row.finish_reason.encode() for row in made],
         }
 
-    def _generate(self, prompts: list[Any]) -> list[Any]:
+    def generate_in_memory(
+        self, prompts: list[Any], example: dict[str, Any]
+    ) -> list[Any]:
+        """Generates in Python what an example must give.
+
+        Args:
+            prompts: Texts or lists of ids.
+            example: May hold options, which all its rows share.
+        """
+        options = {
+            name: example[name].tolist()[0]
+            for name in SAMPLING
+            if name in example
+        }
+        temperature = options.get("temperature", 0)
         return generate(
-            self._model,
+            self.model,
             prompts,
-            self._tokenizer,
-            max_new_tokens=self._max_new_tokens,
+            self.tokenizer,
+            max_new_tokens=self.max_new_tokens,
+            sampler=samplers.Sample(**options) if temperature else "greedy",
+            seed=example.get("seed"),
             details=True,
         )
 
-    def _id_examples(self) -> list[dict[str, np.ndarray]]:
+    def option_example(self, batch: int) -> dict[str, np.ndarray]:
+        """Returns options that turn every part of the sampling on.
+
+        Args:
+            batch: Number of rows.
+        """
+        values = {
+            "max_new_tokens": self.max_new_tokens,
+            "temperature": 0.7,
+            "top_k": 20,
+            "top_p": 0.9,
+            "min_p": 0.01,
+            "repetition_penalty": 1.1,
+            "seed": 5,
+        }
+        return {
+            name: np.full([batch], values[name], spec.dtype.as_numpy_dtype)
+            for name, spec in option_specs().items()
+        }
+
+    def _id_example(self) -> dict[str, np.ndarray]:
+        width = 5
+        if self.context is not None:
+            width = min(width, self.context - self.max_new_tokens)
         random = np.random.default_rng(0)
-        width = (
-            5
-            if self._context is None
-            else min(5, self._context - self._max_new_tokens)
-        )
-        return [
-            {
-                "token_ids": random.integers(
-                    self._vocabulary_size, size=(2, width), dtype="int32"
-                ),
-                "lengths": np.array([width, 1], "int32"),
-            }
-        ]
-
-
-def _capacity(token_ids: tf.Tensor, num_new: Any) -> tf.Tensor:
-    """Returns the caches' slots, a multiple of 8 as in memory."""
-    needed = tf.maximum(tf.shape(token_ids)[1] - 1 + num_new, 1)
-    return -(-needed // 8) * 8
+        shape = (2, width)
+        return {
+            "token_ids": random.integers(self.vocabulary_size, size=shape),
+            "lengths": np.array([width, 1], "int32"),
+        }

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 
@@ -14,8 +15,8 @@ class Signature:
     Args:
         call: From input tensors, by name, to output tensors, by name.
         inputs: A spec of each input; batches first.
-        examples: Inputs by name, as arrays or lists, to prove the written
-            model and to warm a server up with.
+        examples: Gives inputs by name, as arrays or lists, to prove the
+            written model and to warm a server up with.
         expect: From an example to the outputs that must come back, computed
             from the model in memory by another way than `call`. Outputs that
             it leaves out are not compared.
@@ -23,7 +24,7 @@ class Signature:
 
     call: Callable[..., dict[str, tf.Tensor]]
     inputs: dict[str, tf.TensorSpec]
-    examples: Sequence[dict[str, Any]]
+    examples: Callable[[], Sequence[dict[str, Any]]]
     expect: Callable[[dict[str, Any]], dict[str, Any]]
 
     def trace(self) -> Any:
@@ -34,3 +35,22 @@ class Signature:
         }
         function = tf.function(self.call, autograph=False)
         return function.get_concrete_function(**specs)
+
+    def arrays(self, example: dict[str, Any]) -> dict[str, np.ndarray]:
+        """Returns an example with the inputs' types.
+
+        Args:
+            example: One of those that `examples` gives.
+        """
+        return {
+            name: _array(example[name], spec.dtype)
+            for name, spec in self.inputs.items()
+        }
+
+
+def _array(values: Any, dtype: tf.DType) -> np.ndarray:
+    if dtype != tf.string:
+        return np.asarray(values, dtype.as_numpy_dtype)
+    # Objects: NumPy's own strings lose zeros at their end.
+    strings = [tf.compat.as_bytes(value) for value in values]
+    return np.array(strings, object)

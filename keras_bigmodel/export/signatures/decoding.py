@@ -1,0 +1,172 @@
+"""The decoding loop, in the graph once for all signatures that use it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from keras_bigmodel.export.signatures.options import option_specs
+from keras_bigmodel.export.signatures.row_sampling import (
+    RowPenalty,
+    RowSampler,
+)
+from keras_bigmodel.generation.program import Program
+
+State = dict[str, Any]
+
+
+class Decoder:
+    """Two graph functions, which read prompts and make tokens.
+
+    Every signature that generates calls the same two, so that a SavedModel
+    holds the model's graph a few times and not a few times a signature.
+
+    Args:
+        step: From token ids, (B, T), and a context to logits, under a decoding
+            scope.
+        vocabulary_size: Number of tokens.
+        context: The model's context in tokens; None: unlimited.
+        stop_ids: Tokens that end a row.
+        context_specs: Of what the step reads beside tokens, by name, batch
+            first.
+    """
+
+    def __init__(
+        self,
+        step: Callable[[Any, dict[str, Any]], Any],
+        vocabulary_size: int,
+        context: int | None,
+        stop_ids: list[int],
+        context_specs: dict[str, tf.TensorSpec] | None = None,
+    ) -> None:
+        self._step = step
+        self._vocabulary_size = vocabulary_size
+        self._context = context
+        self._context_specs = context_specs or {}
+        # An empty list would have no type, and no token is -1.
+        self._stop_ids = stop_ids or [-1]
+        self._start = tf.function(
+            self._trace_start,
+            input_signature=[
+                tf.TensorSpec([None, None], tf.int32),
+                tf.TensorSpec([None], tf.int32),
+                tf.TensorSpec([], tf.int32),
+                self._context_specs,
+            ],
+            autograph=False,
+        )
+        self._advance: Any = None
+
+    def state_specs(self) -> State:
+        """Returns specs of what `start` returns."""
+        carry = self._start.get_concrete_function().structured_outputs
+        rows = tf.TensorSpec([None], tf.int32)
+        return {
+            "carry": tf.nest.map_structure(
+                lambda x: tf.TensorSpec(x.shape, x.dtype), carry
+            ),
+            "context": self._context_specs,
+            "capacity": rows,
+            "options": option_specs(),
+        }
+
+    def start(
+        self,
+        token_ids: tf.Tensor,
+        lengths: tf.Tensor,
+        options: dict[str, tf.Tensor],
+        context: dict[str, tf.Tensor] | None = None,
+    ) -> State:
+        """Reads prompts.
+
+        Args:
+            token_ids: int32, (B, T), padding behind.
+            lengths: int32, (B,).
+            options: Those of `option_specs`, checked.
+            context: What the step reads beside tokens.
+
+        Returns:
+            What `advance` goes on from: tensors, batch first.
+        """
+        num_new = tf.reduce_max(options["max_new_tokens"])
+        needed = tf.maximum(tf.shape(token_ids)[1] - 1 + num_new, 1)
+        # As in memory: with as many slots, the same sums in the same order.
+        capacity = -(-needed // 8) * 8
+        context = context or {}
+        carry = self._start(token_ids, lengths, capacity, context)
+        return {
+            "carry": carry,
+            "context": context,
+            "capacity": tf.fill(tf.shape(lengths), capacity),
+            "options": options,
+        }
+
+    def advance(
+        self, state: State, num_steps: tf.Tensor
+    ) -> tuple[State, dict[str, tf.Tensor]]:
+        """Makes tokens in every unfinished row.
+
+        Args:
+            state: What `start` or `advance` returned.
+            num_steps: Tokens to make at most.
+
+        Returns:
+            The state, and `token_ids`, int32 (B, num_steps), zeros behind
+            each row's end and no stop tokens; `num_tokens`, int32 (B,);
+            `is_finished`, bool (B,), and `is_stopped` for rows that met a
+            stop token.
+        """
+        if self._advance is None:
+            self._advance = tf.function(
+                self._trace_advance,
+                input_signature=[
+                    self.state_specs(),
+                    tf.TensorSpec([], tf.int32),
+                ],
+                autograph=False,
+            )
+        carry, made = self._advance(state, tf.convert_to_tensor(num_steps))
+        return {**state, "carry": carry}, made
+
+    def _program(self, context: dict[str, tf.Tensor]) -> Program:
+        return Program(
+            lambda token_ids: self._step(token_ids, context),
+            RowSampler(),
+            [RowPenalty(self._vocabulary_size)],
+            context=self._context,
+        )
+
+    def _trace_start(
+        self,
+        token_ids: tf.Tensor,
+        lengths: tf.Tensor,
+        capacity: tf.Tensor,
+        context: dict[str, tf.Tensor],
+    ) -> State:
+        return self._program(context).start(token_ids, lengths, capacity)
+
+    def _trace_advance(self, state: State, num_steps: tf.Tensor) -> tuple:
+        options = dict(state["options"])
+        limits = options.pop("max_new_tokens")
+        stop_ids = tf.constant(self._stop_ids)
+        carry, made = self._program(state["context"]).advance(
+            state["carry"],
+            seeds=options.pop("seed"),
+            parameters=options,
+            stop_ids=stop_ids,
+            limits=limits,
+            num_steps=num_steps,
+            capacity=tf.reduce_max(state["capacity"]),
+        )
+        tokens, counts = made["tokens"], made["counts"]
+        column = tf.range(num_steps)[None]
+        is_last = column == counts[:, None] - 1
+        is_stop = tf.reduce_any(tokens[..., None] == stop_ids, axis=-1)
+        is_stopped = tf.reduce_any(is_last & is_stop, axis=1)
+        counts -= tf.cast(is_stopped, tf.int32)
+        return carry, {
+            "token_ids": tf.where(column < counts[:, None], tokens, 0),
+            "num_tokens": counts,
+            "is_finished": made["finished"],
+            "is_stopped": is_stopped,
+        }

@@ -1,0 +1,44 @@
+import pytest
+import tensorflow as tf
+
+import keras_bigmodel as kbm
+from tests.export.signatures.helpers import check_examples, serve
+
+BYTES = kbm.text.ByteTokenizer()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: kbm.models.encoder_decoder(259, 259, 31, 1, 2, 8, pad_id=256),
+        lambda: kbm.models.gru_seq2seq(
+            259, 259, 1, 7, attention=True, pad_id=256
+        ),
+    ],
+    ids=["transformer", "gru"],
+)
+def test_answers_are_those_of_whole_passes(make):
+    traced, signatures = serve(make(), (BYTES, BYTES))
+    assert set(traced) == {"serving_default", "generate"}
+    check_examples(traced, signatures)
+
+
+def test_without_padding_rows_must_be_as_long():
+    model = kbm.models.gru_seq2seq(259, 259, 1, 7)
+    traced, signatures = serve(model, BYTES)
+    check_examples(traced, signatures)
+    serve_texts = traced["serving_default"]
+    answer = serve_texts(source_texts=tf.constant(["ab", "cd"]))
+    assert answer["text"].shape == (2,)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="no padding"):
+        serve_texts(source_texts=tf.constant(["ab", "c"]))
+
+
+def test_bad_arguments():
+    model = kbm.models.gru_seq2seq(259, 259, 1, 7, max_sequence_length=13)
+    tokenizer = kbm.text.ByteTokenizer()
+    tokenizer.start_id = None
+    with pytest.raises(ValueError, match="start token.*Received: tokenizer="):
+        serve(model, (BYTES, tokenizer))
+    with pytest.raises(ValueError, match="from 1 to 12.*max_new_tokens=13"):
+        serve(model, BYTES, max_new_tokens=13)

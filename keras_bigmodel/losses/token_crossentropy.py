@@ -30,6 +30,7 @@ class TokenCrossentropy(keras.losses.Loss):
             labels are classes.
         label_smoothing: e, 0 to 1.
         name: The loss's name.
+        dtype: Dtype of the result; default: Keras's.
 
     Call arguments:
         y_true: Labels, integers.

@@ -198,7 +198,7 @@ for case in CASES:
         model = case.compiled(
             case.build(), jit_compile=False, run_eagerly=not traced
         )
-    history = model.fit(*case.rows(8), batch_size=4, verbose=0)
+    history = model.fit(*case.rows(4), batch_size=4, verbose=0)
     assert np.isfinite(history.history["loss"]).all(), case.name
     for variable in model.trainable_variables:
         one, other = (value.numpy() for value in variable.value.values)

@@ -14,9 +14,9 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-PIECE_BYTES = 2**20
+PIECE_BYTES = 2**18
 MAX_LINE_BYTES = 2**26
-MAX_PIECE_CHARACTERS = 8 * PIECE_BYTES
+MAX_PIECE_CHARACTERS = 2**23
 
 # Where every tokenizer starts a new word anyway: a line break with no other
 # blank beside it.
@@ -57,7 +57,7 @@ def _open(path: pathlib.Path) -> Iterator[Any]:
 
 
 def read_text(path: pathlib.Path, fields: list[str]) -> Iterator[Item]:
-    """Yields the text in pieces of about a megabyte."""
+    """Yields the text in pieces, so many that they can be encoded at once."""
     where = f"path={path}"
     decoder = codecs.getincrementaldecoder("utf-8-sig")()
     held, position = "", 0

@@ -17,8 +17,8 @@ Record = tuple[Any, ...]
 class Source:
     """Records of named fields, looked up once and read as often as asked.
 
-    A `.txt` file is one record of the one field; it is read in pieces of
-    about a megabyte, so that memory stays flat whatever its size. A `.jsonl`
+    A `.txt` file is one record of the one field; it is read in pieces
+    of 256 KiB, so that memory stays flat whatever its size. A `.jsonl`
     file holds one record a line and a `.parquet` file one a row. Each may be
     packed once more as `.gz`. A folder stands for all files below it, in the
     order of their names; hidden files are left out.

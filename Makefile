@@ -60,7 +60,7 @@ $(VENV)/.installed-%: setup.cfg pyproject.toml | $(VENV)/bin/pip
 $(JAX_VENV)/.installed: setup.cfg pyproject.toml | $(JAX_VENV)/bin/pip
 	@echo "Installing Keras on JAX, without TensorFlow, into $(JAX_VENV)"
 	$(JAX_VENV)/bin/python -m pip install "keras>=3.15.1" jax numpy pytest \
-	  pytest-xdist
+	  pytest-xdist tokenizers
 	$(JAX_VENV)/bin/python -m pip install --no-deps -e .
 	@touch $@
 

@@ -238,11 +238,7 @@ def _pieces(
         yield [row.end() for row in outputs]
         return
     carry = program.start(prompt)
-    options = {
-        **options,
-        "num_steps": np.int32(min(STREAM_STEPS, total)),
-        "capacity": prompt["capacity"],
-    }
+    options = {**options, "num_steps": np.int32(min(STREAM_STEPS, total))}
     done = 0
     while done < total and not all(row.is_finished for row in outputs):
         options["limits"] = np.array(

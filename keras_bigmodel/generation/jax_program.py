@@ -42,7 +42,7 @@ class JaxProgram:
     ) -> dict[str, np.ndarray]:
         """Does all of a generation in one call, as `Program.run`."""
         steps = round_up(options["num_steps"])
-        prompt = _rounded_prompt(prompt, steps)
+        prompt = self._rounded(prompt, steps)
         arguments = {**prompt, **options, "num_steps": steps}
         return _arrays(self._call("run", arguments))
 
@@ -50,19 +50,34 @@ class JaxProgram:
         """Reads the prompts, as `Program.start`; returns the carry."""
         width = prompt["prompt_ids"].shape[1]
         steps = round_up(int(prompt["capacity"]) - width + 1)
-        prompt = _rounded_prompt(prompt, steps)
+        prompt = self._rounded(prompt, steps)
         carry = self._call("start", prompt)
-        return {"carry": carry, "capacity": prompt["capacity"]}
+        return {**carry, "capacity": prompt["capacity"]}
 
     def advance(
         self, carry: dict[str, Any], options: dict[str, Any]
     ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Generates some tokens, as `Program.advance`."""
-        arguments = {**options, "capacity": carry["capacity"]}
+        carry = dict(carry)
+        capacity = carry.pop("capacity")
         new, outputs = self._call(
-            "advance", {"carry": carry["carry"], **arguments}
+            "advance", {**options, "carry": carry, "capacity": capacity}
         )
-        return {**carry, "carry": new}, _arrays(outputs)
+        return {**new, "capacity": capacity}, _arrays(outputs)
+
+    def _rounded(self, prompt: dict[str, Any], steps: int) -> dict[str, Any]:
+        """Returns a prompt of a common size, padded behind."""
+        ids = prompt["prompt_ids"]
+        width = round_up(ids.shape[1])
+        if not self._program.long_prompts:
+            # All but the last token are read at once, within the context.
+            width = min(width, self._program.chunk + 1)
+        ids = np.pad(ids, ((0, 0), (0, width - ids.shape[1])))
+        rounded = {**prompt, "prompt_ids": ids, "capacity": width + steps}
+        if "state" in prompt:
+            # The caches are there already.
+            rounded["capacity"] = prompt["capacity"]
+        return rounded
 
     def _call(self, name: str, arguments: dict[str, Any]) -> Any:
         static = tuple(
@@ -91,17 +106,6 @@ def round_up(size: int) -> int:
             return power * 3 // 2
         power *= 2
     return power
-
-
-def _rounded_prompt(prompt: dict[str, Any], steps: int) -> dict[str, Any]:
-    ids = prompt["prompt_ids"]
-    width = round_up(ids.shape[1])
-    ids = np.pad(ids, ((0, 0), (0, width - ids.shape[1])))
-    rounded = {**prompt, "prompt_ids": ids, "capacity": width + steps}
-    if "state" in prompt:
-        # The caches are there already.
-        rounded["capacity"] = prompt["capacity"]
-    return rounded
 
 
 def _arrays(outputs: dict[str, Any]) -> dict[str, np.ndarray]:

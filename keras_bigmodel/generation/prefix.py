@@ -61,7 +61,6 @@ class Prefix:
         self.model = model
         self.room = room
         self.cache_dtype = cache_dtype
-        self.capacity = len(self.token_ids) + room
         # `start` leaves the last token to be read by the first step: with one
         # more behind them all tokens of the prefix are read.
         program, *_ = choice.program_for(
@@ -78,7 +77,8 @@ class Prefix:
             {
                 "prompt_ids": np.array([[*self.token_ids, 0]], "int32"),
                 "lengths": np.array([len(self.token_ids) + 1], "int32"),
-                "capacity": np.int32(self.capacity),
+                "capacity": np.int32(len(self.token_ids) + room),
             }
         )
+        self.capacity = carry["capacity"]
         self.state = carry["state"]

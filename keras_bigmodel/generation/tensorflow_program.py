@@ -45,12 +45,16 @@ class TensorFlowProgram:
     def start(self, prompt: dict[str, np.ndarray]) -> dict[str, Any]:
         """Reads the prompts, as `Program.start`; returns the carry."""
         function = self._function("start", self._start, (prompt,))
-        return function(_tensors(prompt))
+        carry = function(_tensors(prompt))
+        return {**carry, "capacity": prompt["capacity"]}
 
     def advance(
         self, carry: dict[str, Any], options: dict[str, Any]
     ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Generates some tokens, as `Program.advance`."""
+        carry = dict(carry)
+        capacity = carry.pop("capacity")
+        options = {**options, "capacity": capacity}
         if "advance" not in self._functions:
             started = self._functions["start"].get_concrete_function()
             carry_spec = tf.nest.map_structure(
@@ -63,6 +67,7 @@ class TensorFlowProgram:
                 **self._options,
             )
         carry, outputs = self._functions["advance"](carry, _tensors(options))
+        carry = {**carry, "capacity": capacity}
         return carry, {name: value.numpy() for name, value in outputs.items()}
 
     def _run(self, prompt: dict, options: dict) -> dict[str, tf.Tensor]:

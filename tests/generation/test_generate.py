@@ -166,7 +166,7 @@ def test_text_streams_whole_characters():
     )
     once = kbm.generate(model, text[:2], tokenizer, **options)
     assert "".join(pieces) == once == text[2:]
-    assert len(pieces) > 2
+    assert len(pieces) > 1
     assert "\ufffd" not in once
 
 

@@ -31,7 +31,6 @@ def test_one_trace_serves_all_shapes():
         assert made["tokens"].shape == (batch, steps)
         assert made["counts"].tolist() == [steps] * batch
         carry = program.start(prompt)
-        options["capacity"] = prompt["capacity"]
         _, again = program.advance(carry, options)
         np.testing.assert_array_equal(made["tokens"], again["tokens"])
     assert program.num_traces == 3

@@ -26,9 +26,10 @@ class SelfAttention(GroupedAttention):
     over the keys that the masks leave visible. Fewer key/value heads than
     query heads (grouped, multi-query attention) share keys without copying
     them. From 2,048 positions on, TensorFlow takes the queries a block at a
-    time, whose memory grows with the sequence and not with its square; JAX
-    uses its fused kernels. Both are exact. Attention dropout, sinks, a
-    trained bias, and an `AttentionRecorder` need the plain path.
+    time, whose memory grows with the sequence and not with its square, if the
+    length is known when a graph is traced; JAX uses its fused kernels on
+    accelerators. Both are exact. Attention dropout in training, sinks, a
+    trained bias and an `AttentionRecorder` need the plain path.
 
     Under a `DecodingScope` a causal layer keeps its keys and values; with a
     sliding window, those of the last `sliding_window` positions alone.

@@ -4,6 +4,7 @@ One legend for the axes: B batch, T query, S key, H query heads, K key/value
 heads, G = H / K queries that share a key, D head_dim.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -180,9 +181,13 @@ def attend_fused(
     return output
 
 
+@functools.cache
 def fused_kernels_available() -> bool:
     """Whether Keras's backend has attention kernels worth using."""
-    return keras.config.backend() == "jax"
+    if keras.config.backend() != "jax":
+        return False
+    devices = keras.distribution.list_devices()
+    return not all(name.startswith("cpu") for name in devices)
 
 
 def _softmax(scores: Tensor, sinks: Tensor | None) -> Tensor:

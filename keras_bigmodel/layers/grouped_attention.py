@@ -196,14 +196,16 @@ class GroupedAttention(keras.layers.Layer):
         return exact and not capped and dot_product.fused_kernels_available()
 
     def _attend_fused(self, heads, visibility, bias, in_order):
-        by_index = in_order and visibility.causal
+        # Which rows see nothing shows in a whole mask only.
+        whole = visibility.may_hide_everything
+        by_index = in_order and visibility.causal and not whole
         mask = visibility.mask(without_causal=by_index)
         return dot_product.attend_fused(
             *heads,
             dot_product.group_scores(mask, self.num_key_value_heads),
             bias,
             causal=by_index,
-            may_hide_everything=visibility.may_hide_everything,
+            may_hide_everything=whole,
         )
 
     def _attend_plainly(self, heads, visibility, bias, recorder, training):

@@ -17,12 +17,16 @@ from keras_bigmodel.layers import (
     dot_product,
 )
 
+ON_JAX = keras.config.backend() == "jax"
 X = np.random.default_rng(0).normal(size=(1, 7, 8)).astype("float32")
 
 
 @pytest.fixture
 def paths(monkeypatch):
-    """Collects the names of the paths taken; blocks from 7 queries on."""
+    """Collects the names of the paths taken; blocks from 7 queries on.
+
+    On JAX as on an accelerator: the fused kernels run on a CPU too.
+    """
     taken = []
 
     def watch(module, name):
@@ -38,6 +42,9 @@ def paths(monkeypatch):
     watch(dot_product, "attend_fused")
     watch(chunked_attention, "chunked_attend")
     monkeypatch.setattr(chunked_attention, "CHUNKED_FROM", 7)
+    if ON_JAX:
+        for module in (dot_product, chunked_attention):
+            monkeypatch.setattr(module, "fused_kernels_available", lambda: True)
     return taken
 
 
@@ -59,7 +66,7 @@ FAST = "attend_fused" if keras.config.backend() == "jax" else "chunked_attend"
 )
 def test_the_path_suits(paths, arguments, training, path):
     if path is None:  # A trained bias is no matter for the fused kernels.
-        path = "attend_fused" if FAST == "attend_fused" else "attend"
+        path = "attend_fused" if ON_JAX else "attend"
     SelfAttention(2, **arguments)(X, training=training)
     assert paths == [path]
 
@@ -70,8 +77,37 @@ def test_short_sequences_and_recorders_take_the_plain_path(paths):
         layer(X)
     assert paths == ["attend"]
     layer(X[:, :3])
-    short = "attend_fused" if FAST == "attend_fused" else "attend"
+    short = "attend_fused" if ON_JAX else "attend"
     assert paths == ["attend", short]
+
+
+PADDING = np.ones((1, 7), "bool")
+PADDING[0, :3] = False
+
+
+@pytest.mark.skipif(not ON_JAX, reason="fused kernels are JAX's")
+@pytest.mark.parametrize(
+    ("arguments", "inputs"),
+    [
+        ({"num_key_value_heads": 1}, {}),
+        ({"causal": True}, {}),
+        ({"causal": True}, {"padding_mask": PADDING}),
+        ({"causal": True, "sliding_window": 3}, {}),
+        ({"causal": True, "position_encoding": ALiBiPositionEncoding(2)}, {}),
+        ({}, {"segment_ids": np.array([[1, 1, 2, 2, 2, 3, 3]], "int32")}),
+        (
+            {"causal": True, "position_encoding": RotaryPositionEncoding()},
+            {"positions": np.array([[0, 1, 0, 1, 2, 0, 1]], "int32")},
+        ),
+    ],
+)
+def test_fused_layers_are_plain_ones(paths, arguments, inputs):
+    layer = SelfAttention(2, **arguments)
+    fused = layer(X, **inputs)
+    with AttentionRecorder():
+        plain = layer(X, **inputs)
+    assert paths == ["attend_fused", "attend"]
+    np.testing.assert_allclose(fused, plain, rtol=1e-5, atol=1e-5)
 
 
 def test_projections_start_apart():

@@ -4,6 +4,7 @@ import importlib
 from typing import Any
 
 from keras_bigmodel import layers, losses, metrics, models, schedules
+from keras_bigmodel.adapters import lora, merge_lora
 
 __version__ = "0.1.0"
 
@@ -22,7 +23,9 @@ __all__ = [
     "generation",
     "huggingface",
     "layers",
+    "lora",
     "losses",
+    "merge_lora",
     "metrics",
     "models",
     "samplers",

@@ -26,7 +26,7 @@ ROOMS = {
     "text": {"text"},
     "generation": {"layers", "generation"},
     "export": {"layers", "generation", "text", "export"},
-    "huggingface": {"layers", "models", "text", "huggingface"},
+    "huggingface": {"layers", "models", "text", "adapters", "huggingface"},
 }
 
 # Where TensorFlow itself may be imported.

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_bigmodel import text
+from keras_bigmodel.adapters import dense_layers
 from keras_bigmodel.huggingface.checkpoint import CONFIG, SINGLE
 from keras_bigmodel.huggingface.describe_parts import kind_of
 from keras_bigmodel.huggingface.families import FAMILIES
@@ -49,6 +50,12 @@ def save(
     Example:
         >>> kbm.huggingface.save(model, tokenizer, "my-model")
     """
+    if any(layer.lora_enabled for layer in dense_layers(model)):
+        raise ValueError(
+            "A checkpoint has no adapters: add them to the weights with "
+            "`merge_lora`, or save them alone with `save_adapters`. "
+            f"Received: model={model.name!r}"
+        )
     chosen, config = choose_family(model, family)
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():

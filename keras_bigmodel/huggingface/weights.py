@@ -15,7 +15,7 @@ from keras_bigmodel.huggingface.family import Family
 from keras_bigmodel.huggingface.rows import Row, expand
 
 # What a model keeps for itself and no checkpoint has.
-OWN = re.compile(r"/(expert_use|seed_generator_state)$")
+OWN = re.compile(r"/(expert_use|seed_generator_state|lora_kernel_[ab])$")
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 MAX_LISTED = 1000
 

@@ -173,3 +173,15 @@ def expected(model, seed: int) -> dict[str, np.ndarray]:
     if model.can_generate():
         return expected_causal(model, seed)
     return expected_encoder(model, seed)
+
+
+def load_again(model, folder: pathlib.Path):
+    """The model that a saved checkpoint gives, with nothing left out."""
+    loaded, report = type(model).from_pretrained(
+        folder, output_loading_info=True, dtype=torch.float32
+    )
+    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        if report[kind]:
+            raise AssertionError(f"{kind}: {report[kind]}")
+    loaded.config._attn_implementation = "eager"
+    return loaded.eval()

@@ -53,7 +53,8 @@ def test_what_is_recalled_is_computed_once():
 
     def compute():
         calls.append(1)
-        return np.ones((2, 3, 4, 1)), np.zeros((2, 3, 4, 1))
+        shape = (2, 3, 4, 1)
+        return np.ones(shape, "float32"), np.zeros(shape, "float32")
 
     for _ in range(3):
         with scope:

@@ -68,7 +68,9 @@ class StandInServer:
         self._http = _HttpServer(("localhost", rest_port), _Handler)
         self._http.owner = self
         self.url = f"http://localhost:{self._http.server_port}"
-        self._thread = threading.Thread(target=self._http.serve_forever)
+        self._thread = threading.Thread(
+            target=self._http.serve_forever, daemon=True
+        )
         self._thread.start()
         self.address: str | None = None
         self._grpc: Any = None

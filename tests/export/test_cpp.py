@@ -110,7 +110,8 @@ def test_eight_threads_at_once(language_model):
 )
 def test_bad_requests_are_refused(language_model, inputs, error):
     request = ("serving_default", inputs)
-    report = harness.run(language_model.folder, [request])
+    # The first request of a signature pays for its graph; then it is quick.
+    report = harness.run(language_model.folder, [request], repeat=5)
     assert report.answers[0].outputs == {}
     assert re.search(error, report.answers[0].error)
-    assert report.request_ms[0] < 1000
+    assert report.request_ms[0] < 50

@@ -57,8 +57,13 @@ def load(
             neither such a folder nor a way to fetch it.
 
     Example:
-        >>> model, tokenizer = kbm.huggingface.load("path/to/gpt2")
-        >>> kbm.generate(model, "The sea is", tokenizer)
+        >>> model = kbm.models.decoder_lm(
+        ...     97, 32, num_layers=1, num_heads=2, hidden_dim=32
+        ... )
+        >>> folder = kbm.huggingface.save(model, None, "my-model")
+        >>> loaded, tokenizer = kbm.huggingface.load(folder)
+        >>> loaded.name
+        'gpt_neox'
     """
     folder = find_folder(folder_or_repo)
     checkpoint = Checkpoint(folder)

@@ -48,7 +48,11 @@ def save(
             the folder is a file.
 
     Example:
-        >>> kbm.huggingface.save(model, tokenizer, "my-model")
+        >>> model = kbm.models.decoder_lm(
+        ...     97, 32, num_layers=1, num_heads=2, hidden_dim=32
+        ... )
+        >>> kbm.huggingface.save(model, None, "my-model").name
+        'my-model'
     """
     if any(layer.lora_enabled for layer in dense_layers(model)):
         raise ValueError(

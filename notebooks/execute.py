@@ -1,8 +1,8 @@
 """Runs the notebooks, or those named on the command line, from top to bottom.
 
-What a cell prints and draws is saved in the notebook. With
-`KBM_NOTEBOOK_QUICK=1` the notebooks train less and nothing is saved: a check
-that they run.
+What a cell prints and draws is saved in the notebook; what TensorFlow logs goes
+to the terminal alone. With `KBM_NOTEBOOK_QUICK=1` the notebooks train less and
+nothing is saved: a check that they run.
 """
 
 import os
@@ -29,6 +29,12 @@ def execute(path: pathlib.Path, save: bool) -> None:
         for cell in notebook.cells:
             # Timestamps would change at every run.
             cell.metadata.pop("execution", None)
+            if cell.cell_type == "code":
+                cell.outputs = [
+                    output
+                    for output in cell.outputs
+                    if output.get("name") != "stderr"
+                ]
         nbformat.write(notebook, path)
 
 

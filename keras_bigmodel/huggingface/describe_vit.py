@@ -36,8 +36,16 @@ def describe_vit(model: keras.Model) -> dict[str, Any]:
         "image_shape": image_shape,
         "position_shape": patches.image_shape or image_shape[:2],
         "patch_size": patches.patch_size,
-        "pooling": found["pooled"].kind,
+        "pooling": _pooling(found),
+        "distillation_token": patches.distillation_token,
         "num_classes": found["logits"].units,
         "pixel_mean": np.ravel(scaling.mean).tolist(),
         "pixel_std": np.ravel(scaling.std).tolist(),
     }
+
+
+def _pooling(found: dict[str, Any]) -> str:
+    """Returns what the logits are made from."""
+    if "mean_logits" in found:
+        return "both"
+    return "class" if found["pooled"].kind == "first" else "mean"

@@ -22,6 +22,8 @@ class PatchEmbedding(keras.layers.Layer):
         hidden_dim: the width of the embeddings.
         class_token: whether a trained token comes first, whose output stands
             for the image.
+        distillation_token: whether another one follows it, which a teacher
+            trains (DeiT).
         use_positions: whether trained positions are added.
         image_shape: height and width the positions are made for, in pixels;
             None takes those of the input the layer is built on.
@@ -31,7 +33,7 @@ class PatchEmbedding(keras.layers.Layer):
         (batch, height, width, channels)
 
     Output shape:
-        (batch, patches, hidden_dim), one more with a class token.
+        (batch, patches, hidden_dim), one more for each token.
 
     Masking:
         None: every patch is visible.
@@ -57,6 +59,8 @@ class PatchEmbedding(keras.layers.Layer):
         - Dosovitskiy et al. 2020, An Image is Worth 16x16 Words, sections 3.1
           and 3.2, https://arxiv.org/abs/2010.11929. The position of the class
           token is not interpolated.
+        - Touvron et al. 2020, Training data-efficient image transformers,
+          section 3 (the distillation token).
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class PatchEmbedding(keras.layers.Layer):
         class_token: bool = True,
         use_positions: bool = True,
         image_shape: tuple[int, ...] | None = None,
+        distillation_token: bool = False,
         kernel_initializer: Any = "glorot_uniform",
         **kwargs: Any,
     ) -> None:
@@ -77,9 +82,15 @@ class PatchEmbedding(keras.layers.Layer):
                 "`hidden_dim` positive. Received: "
                 f"patch_size={patch_size}, hidden_dim={hidden_dim}"
             )
+        if distillation_token and not class_token:
+            raise ValueError(
+                "A distillation token follows a class token. Received: "
+                "class_token=False, distillation_token=True"
+            )
         self.patch_size = tuple(both)
         self.hidden_dim = hidden_dim
         self.class_token = class_token
+        self.distillation_token = distillation_token
         self.use_positions = use_positions
         self.image_shape = image_shape and tuple(image_shape)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
@@ -98,6 +109,10 @@ class PatchEmbedding(keras.layers.Layer):
         self.projection.build(input_shape)
         if self.class_token:
             self.class_embedding = self._embeddings("class_embedding", 1)
+        if self.distillation_token:
+            self.distillation_embedding = self._embeddings(
+                "distillation_embedding", 1
+            )
         if self.use_positions:
             size = self.image_shape or input_shape[1:3]
             if None in size[:2]:
@@ -106,10 +121,14 @@ class PatchEmbedding(keras.layers.Layer):
                     f"Received: image_shape=None, input_shape={input_shape}"
                 )
             self.grid = self._grid(size)
-            count = self.grid[0] * self.grid[1] + bool(self.class_token)
+            count = self.grid[0] * self.grid[1] + self._num_tokens
             self.position_embeddings = self._embeddings(
                 "position_embeddings", count
             )
+
+    @property
+    def _num_tokens(self) -> int:
+        return int(self.class_token) + int(self.distillation_token)
 
     def _embeddings(self, name: str, rows: int) -> keras.Variable:
         return self.add_weight(
@@ -139,12 +158,18 @@ class PatchEmbedding(keras.layers.Layer):
         x = self.projection(x)
         batch = ops.shape(x)[0]
         x = ops.reshape(x, (batch, grid[0] * grid[1], self.hidden_dim))
-        if self.class_token:
-            token = ops.broadcast_to(
-                self.class_embedding, (batch, 1, self.hidden_dim)
-            )
-            x = ops.concatenate([token, x], axis=1)
+        tokens = [
+            ops.broadcast_to(token, (batch, 1, self.hidden_dim))
+            for token in self._tokens()
+        ]
+        x = ops.concatenate([*tokens, x], axis=1)
         return x + self._positions(grid) if self.use_positions else x
+
+    def _tokens(self) -> list[Any]:
+        tokens = [self.class_embedding] if self.class_token else []
+        if self.distillation_token:
+            tokens.append(self.distillation_embedding)
+        return tokens
 
     def _positions(self, grid: list[Any]) -> Tensor:
         """Returns the positions of a grid of patches."""
@@ -152,7 +177,7 @@ class PatchEmbedding(keras.layers.Layer):
         known = all(isinstance(length, int) for length in grid)
         if known and grid == list(self.grid):
             return table
-        first = int(self.class_token)
+        first = self._num_tokens
         patches = ops.reshape(table[first:], (*self.grid, self.hidden_dim))
         down, across = (
             ops.cast(_between_centres(length, of), table.dtype)
@@ -169,7 +194,7 @@ class PatchEmbedding(keras.layers.Layer):
         grid = self._grid(input_shape[1:3])
         length = None
         if None not in grid:
-            length = grid[0] * grid[1] + bool(self.class_token)
+            length = grid[0] * grid[1] + self._num_tokens
         return (input_shape[0], length, self.hidden_dim)
 
     def get_config(self) -> dict[str, Any]:
@@ -179,6 +204,7 @@ class PatchEmbedding(keras.layers.Layer):
             "patch_size": list(self.patch_size),
             "hidden_dim": self.hidden_dim,
             "class_token": self.class_token,
+            "distillation_token": self.distillation_token,
             "use_positions": self.use_positions,
             "image_shape": self.image_shape and list(self.image_shape),
             "kernel_initializer": keras.initializers.serialize(

@@ -22,6 +22,7 @@ def vit_classifier(
     intermediate_dim: int | None = None,
     *,
     pooling: str = "class",
+    distillation_token: bool = False,
     position_shape: tuple[int, int] | None = None,
     normalization: str | keras.layers.Layer = "layer",
     epsilon: float = 1e-6,
@@ -62,8 +63,11 @@ def vit_classifier(
         hidden_dim: Features of the residual stream.
         intermediate_dim: Width of the feed-forward networks; default: 4
             hidden_dim.
-        pooling: What the logits are made from: "class", a token of its own,
-            or the "mean" of the patches, without such a token.
+        pooling: What the logits are made from: "class", a token of its own;
+            the "mean" of the patches, without such a token; or "both" tokens,
+            each with logits of its own, whose mean is given (DeiT).
+        distillation_token: Whether a second token follows the class token, as
+            "both" needs it.
         position_shape: Height and width of the images that the positions are
             made for; default: those of `image_shape`.
         normalization: "layer", "rms", or a layer to be copied.
@@ -111,7 +115,8 @@ def vit_classifier(
     References:
         Dosovitskiy et al. 2020, "An Image is Worth 16x16 Words", section 3;
         Beyer et al. 2022, "Better plain ViT baselines for ImageNet-1k" (mean
-        of the patches).
+        of the patches); Touvron et al. 2020, "Training data-efficient image
+        transformers", section 3 (both tokens).
     """
     check_sizes(
         num_classes=num_classes,
@@ -120,10 +125,20 @@ def vit_classifier(
         hidden_dim=hidden_dim,
         intermediate_dim=intermediate_dim,
     )
-    if pooling not in ("class", "mean"):
+    if pooling not in ("class", "mean", "both"):
         raise ValueError(
-            '`pooling` must be "class" or "mean". '
+            '`pooling` must be "class", "mean" or "both". '
             f"Received: pooling={pooling!r}"
+        )
+    if distillation_token and pooling == "mean":
+        raise ValueError(
+            'A distillation token needs the pooling "class" or "both". '
+            f"Received: pooling={pooling!r}, distillation_token=True"
+        )
+    if pooling == "both" and not distillation_token:
+        raise ValueError(
+            'The pooling "both" needs `distillation_token=True`. '
+            f"Received: pooling={pooling!r}, distillation_token=False"
         )
     blocks = Blocks(
         positions=PositionChoice(
@@ -150,7 +165,8 @@ def vit_classifier(
     x = layers.PatchEmbedding(
         patch_size,
         hidden_dim,
-        class_token=pooling == "class",
+        class_token=pooling != "mean",
+        distillation_token=distillation_token,
         image_shape=position_shape,
         dtype=dtype,
         name="patch_embedding",
@@ -160,8 +176,16 @@ def vit_classifier(
     for index in range(num_layers):
         x = blocks.encoder_block(index)(x)
     x = blocks.new_normalization("final_normalization")(x)
+    sequence = x
     x = layers.SequencePooling(
-        "first" if pooling == "class" else "mean", dtype=dtype, name="pooled"
-    )(x)
+        "mean" if pooling == "mean" else "first", dtype=dtype, name="pooled"
+    )(sequence)
     logits = keras.layers.Dense(num_classes, dtype=dtype, name="logits")(x)
+    if pooling == "both":
+        distilled = keras.layers.Dense(
+            num_classes, dtype=dtype, name="distillation_logits"
+        )(sequence[:, 1])
+        logits = keras.layers.Average(dtype=dtype, name="mean_logits")(
+            [logits, distilled]
+        )
     return keras.Model(images, logits, name=name)

@@ -480,3 +480,19 @@ CASES["vit"] = {
         "num_labels": 3,
     },
 }
+DEIT = {**VIT, "architecture": "DeiTForImageClassification"}
+TEACHER = "DeiTForImageClassificationWithTeacher"
+CASES["deit"] = {
+    "plain": DEIT,
+    "teacher": {**DEIT, "architecture": TEACHER},
+    "gray": {
+        **DEIT,
+        "architecture": TEACHER,
+        "num_channels": 1,
+        "qkv_bias": False,
+        "patch_size": 2,
+        "num_attention_heads": 3,
+        "layer_norm_eps": 1e-3,
+        "hidden_act": "relu",
+    },
+}

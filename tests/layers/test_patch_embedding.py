@@ -24,6 +24,11 @@ def patches_of(x, size, weights):
 
 def reference(x, weights, size=(2, 3)):
     y = patches_of(x, size, weights)
+    if "distillation_embedding" in weights:
+        token = np.broadcast_to(
+            weights["distillation_embedding"], (len(x), 1, y.shape[-1])
+        )
+        y = np.concatenate([token, y], axis=1)
     if "class_embedding" in weights:
         token = np.broadcast_to(
             weights["class_embedding"], (len(x), 1, y.shape[-1])
@@ -33,19 +38,21 @@ def reference(x, weights, size=(2, 3)):
 
 
 @pytest.mark.parametrize(
-    ("class_token", "use_positions"), [(True, True), (False, False)]
+    ("class_token", "distillation_token", "use_positions"),
+    [(True, True, True), (True, False, True), (False, False, False)],
 )
-def test_all_checks(class_token, use_positions):
+def test_all_checks(class_token, distillation_token, use_positions):
     check_layer(
         PatchEmbedding,
         {
             "patch_size": [2, 3],
             "hidden_dim": 11,
             "class_token": class_token,
+            "distillation_token": distillation_token,
             "use_positions": use_positions,
         },
         X,
-        (2, 6 + class_token, 11),
+        (2, 6 + class_token + distillation_token, 11),
         reference,
         sequence_axes=(),
     )
@@ -142,3 +149,8 @@ def test_positions_of_an_unknown_size():
 def test_wrong_arguments(patch_size, hidden_dim):
     with pytest.raises(ValueError, match=f"hidden_dim={hidden_dim}"):
         PatchEmbedding(patch_size, hidden_dim)
+
+
+def test_a_distillation_token_follows_a_class_token():
+    with pytest.raises(ValueError, match="distillation_token=True"):
+        PatchEmbedding(3, 11, class_token=False, distillation_token=True)

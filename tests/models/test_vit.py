@@ -1,5 +1,6 @@
 """The Vision Transformer."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -31,6 +32,17 @@ def test_layers_are_those_asked_for():
 def test_mean_pooling_has_no_class_token():
     with_token, without = build(), build(pooling="mean")
     assert with_token.count_params() - without.count_params() == 2 * 8
+
+
+def test_both_tokens_have_logits_of_their_own(tmp_path):
+    model = build(pooling="both", distillation_token=True)
+    logits = model(IMAGES)
+    assert logits.shape == (2, 5)
+    model.get_layer("distillation_logits").bias.assign_add(np.ones(5))
+    np.testing.assert_allclose(model(IMAGES), logits + 0.5, atol=1e-5)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(again(IMAGES), model(IMAGES))
 
 
 def test_fine_tuning_on_larger_images():
@@ -72,6 +84,12 @@ def test_bytes_and_floats_are_the_same_images():
         (((8, 8), 5, 4, 1, 2, 8), {}, "Received: image_shape"),
         (((None, None, 3), *SIZES), {}, "give `image_shape`"),
         (((8, 8, 3), *SIZES), {"pooling": "max"}, "pooling='max'"),
+        (((8, 8, 3), *SIZES), {"pooling": "both"}, "distillation_token=False"),
+        (
+            ((8, 8, 3), *SIZES),
+            {"pooling": "mean", "distillation_token": True},
+            "distillation_token=True",
+        ),
     ],
 )
 def test_bad_arguments_are_refused(arguments, options, message):

@@ -3,6 +3,7 @@
 from keras_bigmodel.huggingface.families.bart import BART, MARIAN
 from keras_bigmodel.huggingface.families.bert import BERT
 from keras_bigmodel.huggingface.families.bloom import BLOOM
+from keras_bigmodel.huggingface.families.deit import DEIT
 from keras_bigmodel.huggingface.families.distilbert import DISTILBERT
 from keras_bigmodel.huggingface.families.electra import ELECTRA
 from keras_bigmodel.huggingface.families.gemma import GEMMA, GEMMA2, GEMMA3
@@ -47,6 +48,7 @@ FAMILIES = {
         BART,
         MARIAN,
         VIT,
+        DEIT,
     )
 }
 

@@ -1,6 +1,6 @@
 """Vision Transformers."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from keras_bigmodel import models
@@ -150,43 +150,59 @@ class QueryKeyValueBias(Field):
         return len(value) == 4
 
 
-def _rows(options: dict[str, Any]) -> list[Row]:
-    there, block = "vit.embeddings", "vit.encoder.layer.{i}"
+def image_rows(start: str) -> Callable[[dict[str, Any]], list[Row]]:
+    """Returns the function that makes the table of ViT and its kin.
+
+    Args:
+        start: What the names begin with.
+    """
+    there, block = f"{start}.embeddings", f"{start}.encoder.layer.{{i}}"
     ours, here = "encoder_block_{i}", "encoder_block_{i}/self_attention"
     attention = f"{block}.attention"
     patches = f"{there}.patch_embeddings.projection"
     up, down = f"{block}.intermediate.dense", f"{block}.output.dense"
-    return [
-        Row(
-            f"{there}.cls_token",
-            "patch_embedding/class_embedding",
-            IN_ONE_BATCH,
-        ),
-        Row(
-            f"{there}.position_embeddings",
-            "patch_embedding/position_embeddings",
-            IN_ONE_BATCH,
-        ),
-        *linear(patches, "patch_embedding/projection", FILTERS),
-        *(
-            row
-            for name in ("query", "key", "value")
-            for row in linear(
-                f"{attention}.attention.{name}", f"{here}/{name}", TRANSPOSED
-            )
-        ),
-        *linear(f"{attention}.output.dense", f"{here}/output", TRANSPOSED),
-        *linear(up, f"{ours}/feed_forward/up", TRANSPOSED),
-        *linear(down, f"{ours}/feed_forward/down", TRANSPOSED),
-        *normalization(
-            f"{block}.layernorm_before", f"{ours}/self_attention_normalization"
-        ),
-        *normalization(
-            f"{block}.layernorm_after", f"{ours}/feed_forward_normalization"
-        ),
-        *normalization("vit.layernorm", "final_normalization"),
-        *linear("classifier", "logits", TRANSPOSED),
-    ]
+    alone = {
+        "cls_token": "class_embedding",
+        "distillation_token": "distillation_embedding",
+        "position_embeddings": "position_embeddings",
+    }
+
+    def rows(options: dict[str, Any]) -> list[Row]:
+        both = options.get("pooling") == "both"
+        head = "cls_classifier" if both else "classifier"
+        return [
+            *(
+                Row(f"{there}.{name}", f"patch_embedding/{own}", IN_ONE_BATCH)
+                for name, own in alone.items()
+            ),
+            *linear(patches, "patch_embedding/projection", FILTERS),
+            *(
+                row
+                for name in ("query", "key", "value")
+                for row in linear(
+                    f"{attention}.attention.{name}",
+                    f"{here}/{name}",
+                    TRANSPOSED,
+                )
+            ),
+            *linear(f"{attention}.output.dense", f"{here}/output", TRANSPOSED),
+            *linear(up, f"{ours}/feed_forward/up", TRANSPOSED),
+            *linear(down, f"{ours}/feed_forward/down", TRANSPOSED),
+            *normalization(
+                f"{block}.layernorm_before",
+                f"{ours}/self_attention_normalization",
+            ),
+            *normalization(
+                f"{block}.layernorm_after", f"{ours}/feed_forward_normalization"
+            ),
+            *normalization(f"{start}.layernorm", "final_normalization"),
+            *linear(head, "logits", TRANSPOSED),
+            *linear(
+                "distillation_classifier", "distillation_logits", TRANSPOSED
+            ),
+        ]
+
+    return rows
 
 
 VIT = Family(
@@ -227,6 +243,6 @@ VIT = Family(
             )
         ),
     ),
-    rows=_rows,
+    rows=image_rows("vit"),
     ignored=(r"vit\.pooler\.dense\.(weight|bias)",),
 )

@@ -103,6 +103,9 @@ class Rotary(Field):
         found = {self.theta_key: encoding.base, "rope_scaling": scaling}
         if scaling and scaling["rope_type"] == "dynamic":
             found["max_position_embeddings"] = scaling.pop(ORIGINAL)
+        if scaling and scaling["rope_type"] == "longrope":
+            # Where the entry beside is missing, Phi-3 has a default for it.
+            found[ORIGINAL] = scaling[ORIGINAL]
         head_dim = options["head_dim"]
         if self.partial != 1.0 or encoding.rotary_dim is not None:
             rotary_dim = encoding.rotary_dim or head_dim

@@ -63,6 +63,18 @@ def test_dynamic_scaling_starts_from_the_configured_length():
     assert written["max_position_embeddings"] == 64
 
 
+def test_the_length_before_longrope_stands_beside_it():
+    scaling = {
+        "rope_type": "longrope",
+        "short_factor": [1.0] * 4,
+        "long_factor": [2.0] * 4,
+        "original_max_position_embeddings": 16,
+    }
+    found = Rotary().read({**SIZES, "rope_scaling": scaling})
+    written = Rotary().write({**found, "head_dim": 8})
+    assert written["original_max_position_embeddings"] == 16
+
+
 def test_part_of_each_head():
     field = Rotary(partial=0.25, partial_key="rotary_pct")
     encoding = field.read(SIZES)["position_encoding"]

@@ -5,10 +5,12 @@ import sys
 from collections.abc import Sequence
 
 from keras_bigmodel.cli import (
+    convert,
     demo,
     evaluate,
     export,
     generate,
+    import_checkpoint,
     inspect,
     train,
 )
@@ -19,6 +21,8 @@ COMMANDS = {
     "generate": generate,
     "evaluate": evaluate,
     "export": export,
+    "import": import_checkpoint,
+    "convert": convert,
     "inspect": inspect,
 }
 

@@ -120,22 +120,22 @@ def prepare(
     model = recipe.build_model(tokenizer)
     model.summary(line_length=78)
     costs = estimate(model, recipe.sequence_length)
-    joules = 1000 * costs.joules(costs.flops_per_token)["CPU"]
+    joules = 1000 * costs.joules(costs.flops_per_unit)["CPU"]
     console.table(
         [
             ("parameters", f"{costs.parameters:,}"),
             ("weights", console.megabytes(costs.weight_bytes)),
             (
-                "to train, without activations",
-                console.megabytes(costs.training_bytes),
+                f"to train, {recipe.batch_size} windows at a time",
+                console.megabytes(costs.training_bytes(recipe.batch_size)),
             ),
             (
                 "operations for a token",
-                f"{costs.flops_per_token / 1e6:.1f} MFLOP",
+                f"{costs.flops_per_unit / 1e6:.1f} MFLOP",
             ),
             (
                 "key and value cache for a token",
-                f"{costs.cache_bytes_per_token:,} bytes",
+                f"{costs.cache_bytes_per_unit:,} bytes",
             ),
             ("energy for 1,000 tokens", f"about {joules:.1g} J"),
         ]
@@ -159,7 +159,7 @@ def learn(model, tokenizer, corpus, recipe, minutes):
     )
     costs = estimate(model, recipe.sequence_length)
     tokens = curves.steps * recipe.batch_size * recipe.sequence_length
-    flops = tokens * costs.training_flops_per_token
+    flops = tokens * costs.training_flops_per_unit
     print(
         f"{curves.steps:,} steps over {tokens:,} tokens in "
         f"{curves.minutes[-1]:.1f} minutes: {flops / 1e12:.1f} TFLOP, "

@@ -1,15 +1,31 @@
-"""Write a trained model or a checkpoint as a folder for TensorFlow Serving.
+r"""Write a trained model or a checkpoint as a folder for TensorFlow Serving.
+
+What is served follows the model: a language model or an encoder-decoder
+writes, a classifier names classes (its checkpoint's), an encoder gives
+embeddings. The folder is proved by running it before the command ends.
 
 Examples:
   python -m keras_bigmodel export --from runs/mine --to saved_models/mine
-  python -m keras_bigmodel export --from my_gpt2 --to saved_models/gpt2
+  python -m keras_bigmodel export --from openai-community/gpt2 \\
+    --to saved_models/gpt2
+  python -m keras_bigmodel export --from google/vit-base-patch16-224 \\
+    --to saved_models/vit --json
 """
 
 import argparse
+import contextlib
+import io
+import json
 import pathlib
+import sys
 
 import keras_bigmodel as kbm
-from keras_bigmodel.cli.run_folder import check_writable, load_model
+from keras_bigmodel.cli import console
+from keras_bigmodel.cli.run_folder import (
+    check_writable,
+    load_labels,
+    load_model,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,14 +43,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=pathlib.Path,
         help="the model's folder; the version's folder is made in it",
     )
-    parser.add_argument("--max-new-tokens", type=int, default=64)
+    parser.add_argument(
+        "--max-new-tokens",
+        type=int,
+        default=64,
+        help="longest answer of serving_default (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--dtype", help="the model's dtype policy, such as bfloat16"
+    )
+    console.add_json_option(parser)
 
 
 def run(options: argparse.Namespace) -> None:
     """Load, export, say where."""
     check_writable(options.target)
-    model, tokenizer = load_model(options.source)
-    folder = kbm.export_saved_model(
-        model, options.target, tokenizer, max_new_tokens=options.max_new_tokens
-    )
-    print(folder)
+    model, tokenizer = load_model(options.source, options.dtype)
+    proof = io.StringIO()
+    with contextlib.redirect_stdout(proof if options.json else sys.stdout):
+        folder = kbm.export_saved_model(
+            model,
+            options.target,
+            tokenizer,
+            load_labels(options.source),
+            max_new_tokens=options.max_new_tokens,
+        )
+    print(json.dumps({"folder": str(folder)}) if options.json else folder)

@@ -1,5 +1,6 @@
 """The folder a training leaves: the model and its tokenizer."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -13,44 +14,76 @@ from keras_bigmodel.text import Tokenizer
 
 MODEL_FILE = "model.keras"
 TOKENIZER_FOLDER = "tokenizer"
+LABELS_FILE = "labels.json"
 
 
 def save_run(
-    folder: str | os.PathLike, model: keras.Model, tokenizer: Tokenizer
+    folder: str | os.PathLike,
+    model: keras.Model,
+    tokenizer: Tokenizer | None,
+    labels: list[str] | None = None,
 ) -> pathlib.Path:
     """Write the model and its tokenizer, each beside its place and renamed.
 
     Args:
         folder: where to; what was there of an earlier training is replaced.
         model: what was trained.
-        tokenizer: what it was trained with.
+        tokenizer: what it was trained with, or None.
+        labels: names of its classes, or None.
     """
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as beside:
         fresh = pathlib.Path(beside)
         model.save(fresh / MODEL_FILE)
-        tokenizer.save(fresh / TOKENIZER_FOLDER)
+        if tokenizer is not None:
+            tokenizer.save(fresh / TOKENIZER_FOLDER)
+        if labels is not None:
+            (fresh / LABELS_FILE).write_text(json.dumps(labels))
         shutil.rmtree(folder / TOKENIZER_FOLDER, ignore_errors=True)
-        for name in (TOKENIZER_FOLDER, MODEL_FILE):
-            os.replace(fresh / name, folder / name)
+        (folder / LABELS_FILE).unlink(missing_ok=True)
+        for file in sorted(fresh.iterdir(), key=lambda f: f.name == MODEL_FILE):
+            os.replace(file, folder / file.name)
     return folder
 
 
-def load_model(source: str | os.PathLike) -> tuple[keras.Model, Tokenizer]:
+def load_model(
+    source: str | os.PathLike, dtype: str | None = None
+) -> tuple[keras.Model, Tokenizer | None]:
     """Read what `save_run` wrote, or a Hugging Face checkpoint.
 
     Args:
         source: the folder, or a repository's name.
+        dtype: a checkpoint's dtype policy; default: Keras's.
 
     Raises:
-        ValueError: there is no such model.
+        ValueError: there is no such model, or it has its dtype already.
     """
     folder = pathlib.Path(source)
     if not (folder / MODEL_FILE).exists():
-        return huggingface.load(source)
+        return huggingface.load(source, dtype)
+    if dtype is not None:
+        raise ValueError(
+            "A trained model keeps the dtype it was trained in. "
+            f"Received: dtype={dtype}"
+        )
     model = keras.models.load_model(folder / MODEL_FILE)
+    if not (folder / TOKENIZER_FOLDER).exists():
+        return model, None
     return model, Tokenizer.load(folder / TOKENIZER_FOLDER)
+
+
+def load_labels(source: str | os.PathLike) -> list[str] | None:
+    """Read the names of a classifier's classes, where there are any.
+
+    Args:
+        source: the folder, or a repository's name.
+    """
+    folder = pathlib.Path(source)
+    if not (folder / MODEL_FILE).exists():
+        return huggingface.load_labels(source)
+    file = folder / LABELS_FILE
+    return json.loads(file.read_text()) if file.exists() else None
 
 
 def max_sequence_length(model: keras.Model) -> int:

@@ -4,7 +4,8 @@ from keras_bigmodel.huggingface.adapter_folder import (
     load_adapters,
     save_adapters,
 )
+from keras_bigmodel.huggingface.labels import load_labels
 from keras_bigmodel.huggingface.load import load
 from keras_bigmodel.huggingface.save import save
 
-__all__ = ["load", "load_adapters", "save", "save_adapters"]
+__all__ = ["load", "load_adapters", "load_labels", "save", "save_adapters"]

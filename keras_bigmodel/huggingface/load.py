@@ -132,8 +132,10 @@ def load_tokenizer(
 ) -> text.Tokenizer | None:
     """Returns the tokenizer in a checkpoint's folder, None if it has none.
 
+    That of an encoder-decoder starts texts as the decoder does.
+
     Raises:
-        ValueError: If it is wrong, or has more tokens than the model.
+        ValueError: If it is wrong.
     """
     there = [
         name for name in TOKENIZER_FILES if (checkpoint.folder / name).exists()
@@ -142,7 +144,26 @@ def load_tokenizer(
         return None
     for name in there:
         checkpoint.path(name)
-    return text.Tokenizer.load(checkpoint.folder)
+    tokenizer = text.Tokenizer.load(checkpoint.folder)
+    if "source_ids" in {tensor.name for tensor in model.inputs}:
+        tokenizer.start_id = _start_of_answers(checkpoint.config, tokenizer)
+    return tokenizer
+
+
+def _start_of_answers(
+    config: dict[str, Any], tokenizer: text.Tokenizer
+) -> int | None:
+    """Returns the id that a decoder begins with: T5's is that of padding."""
+    start_id = config.get("decoder_start_token_id", tokenizer.start_id)
+    size = tokenizer.vocabulary_size
+    if start_id is not None and (
+        type(start_id) is not int or not 0 <= start_id < size
+    ):
+        raise ValueError(
+            f"decoder_start_token_id must be an id below {size}. "
+            f"Received: decoder_start_token_id={start_id!r:.80}"
+        )
+    return start_id
 
 
 def _check_layers(num_layers: int, checkpoint: Checkpoint) -> None:

@@ -1,6 +1,7 @@
 """From a model to a checkpoint that transformers and others load."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from keras_bigmodel.huggingface.checkpoint import CONFIG, SINGLE
 from keras_bigmodel.huggingface.describe_parts import kind_of
 from keras_bigmodel.huggingface.families import FAMILIES
 from keras_bigmodel.huggingface.family import Family
+from keras_bigmodel.huggingface.labels import label_entries
 from keras_bigmodel.huggingface.rows import Row
 from keras_bigmodel.huggingface.tensor_file import write_safetensors
 from keras_bigmodel.huggingface.weights import (
@@ -28,6 +30,8 @@ def save(
     tokenizer: text.Tokenizer | None,
     folder: str | Path,
     family: str | None = None,
+    *,
+    labels: Sequence[str] | None = None,
 ) -> Path:
     """Writes a model as a Hugging Face checkpoint and returns the folder.
 
@@ -42,10 +46,11 @@ def save(
             go; it is made where missing.
         family: The `model_type` to write; default: the one that the model is
             named after, else the first that can say it.
+        labels: Names of a classifier's classes; default: LABEL_0, LABEL_1, ....
 
     Raises:
-        ValueError: If no family can say the model, `family` is unknown, or
-            the folder is a file.
+        ValueError: If no family can say the model, `family` is unknown,
+            `labels` are not one a class, or the folder is a file.
 
     Example:
         >>> model = kbm.models.decoder_lm(
@@ -61,6 +66,8 @@ def save(
             f"Received: model={model.name!r}"
         )
     chosen, config = choose_family(model, family)
+    if labels is not None:
+        config.update(label_entries(labels, config))
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise ValueError(
@@ -72,6 +79,8 @@ def save(
         tokenizer.save(folder)
         config["bos_token_id"] = tokenizer.start_id
         config["eos_token_id"] = tokenizer.end_id
+        if config.get("is_encoder_decoder"):
+            config["decoder_start_token_id"] = tokenizer.start_id
     options = chosen.describe(model)
     write_weights(model, rows_of(chosen, options, model), folder / SINGLE)
     config["torch_dtype"] = str(model.weights[0].dtype)

@@ -1,9 +1,13 @@
+import json
+
 import pytest
+import tensorflow as tf
 
 import keras_bigmodel as kbm
 from keras_bigmodel import __main__
 from keras_bigmodel.cli.fresh_process import ask
 from keras_bigmodel.cli.run_folder import load_model
+from tests.cli import checkpoints
 
 pytestmark = pytest.mark.tensorflow
 
@@ -25,3 +29,21 @@ def test_a_file_is_no_folder(trained, tmp_path, capsys):
     command = ["export", "--from", str(trained), "--to", str(tmp_path / "file")]
     assert __main__.main(command) == 2
     assert "Nothing can be written there" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("kind", "signature", "output"),
+    [
+        ("text_classifier", "serving_default", "labels"),
+        ("encoder_decoder", "generate", "text"),
+        ("vit", "predict", "labels"),
+    ],
+)
+def test_checkpoints_of_other_kinds(kind, signature, output, tmp_path, capsys):
+    source = checkpoints.save_checkpoint(kind, tmp_path / "hf")
+    command = ["export", "--from", str(source), "--to", str(tmp_path / "m")]
+    command += ["--max-new-tokens", "5", "--json"]
+    assert __main__.main(command) == 0
+    folder = json.loads(capsys.readouterr().out)["folder"]
+    served = tf.saved_model.load(folder).signatures[signature]
+    assert output in served.structured_outputs

@@ -113,10 +113,15 @@ def find_task(
     rank = len(output.shape)
     if rank == 2 and tokenizer is not None:
         return "text_classifier"
-    if rank != 3 or len(names) != 1:
-        return "encoder" if rank == 3 and tokenizer is not None else "arrays"
+    if rank != 3 or tokenizer is None and len(names) != 1:
+        return "arrays"
+    if output.shape[-1] is None:
+        # The scores of a span's start and end, (batch, 2, sequence).
+        return "arrays"
     if labels is not None and tokenizer is not None:
         return "token_classifier"
+    if len(names) != 1:
+        return "arrays" if _gives_tokens(model) else "encoder"
     if _gives_tokens(model):
         return "language_model" if is_causal(model) else "arrays"
     return "arrays" if tokenizer is None else "encoder"

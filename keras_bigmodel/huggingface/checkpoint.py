@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 
 from keras_bigmodel.huggingface.family import PREPROCESSOR
+from keras_bigmodel.huggingface.hdf5_file import Hdf5File
 from keras_bigmodel.huggingface.json_file import read_json
 from keras_bigmodel.huggingface.tensor_file import SafetensorsFile, TensorPlace
 
 CONFIG = "config.json"
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+TENSORFLOW = "tf_model.h5"
 MAX_CONFIG_BYTES = 4 * 1024 * 1024
 MAX_INDEX_BYTES = 32 * 1024 * 1024
 
@@ -21,7 +23,7 @@ class Checkpoint:
 
     Args:
         folder: Holds config.json and model.safetensors, or several files and
-            their index.
+            their index, or the tf_model.h5 of old TensorFlow releases.
 
     Raises:
         ValueError: If a file is missing or wrong, leads out of the folder, or
@@ -31,9 +33,13 @@ class Checkpoint:
     def __init__(self, folder: Path):
         self.folder = folder
         self.config = read_json(self.path(CONFIG), MAX_CONFIG_BYTES)
-        self._files: dict[str, SafetensorsFile] = {}
-        if (folder / INDEX).exists() and not (folder / SINGLE).exists():
+        self._files: dict[str, SafetensorsFile | Hdf5File] = {}
+        single = (folder / SINGLE).exists()
+        if (folder / INDEX).exists() and not single:
             self._open_shards()
+        elif (folder / TENSORFLOW).exists() and not single:
+            file = Hdf5File(self.path(TENSORFLOW))
+            self._files = dict.fromkeys(file.places, file)
         else:
             self._open(SINGLE)
 

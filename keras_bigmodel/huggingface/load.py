@@ -22,6 +22,8 @@ TOKENIZER_FILES = (
 )
 # Nothing that could hold code is ever fetched.
 FETCHED = ["*.json", "*.safetensors", "*.txt", "*.model"]
+# Instead of safetensors, where a release has none.
+FETCHED_OLD = [*FETCHED, "tf_model.h5"]
 REPOSITORY = re.compile(r"[\w.-]{1,96}(/[\w.-]{1,96})?")
 
 
@@ -33,7 +35,8 @@ def load(
 ) -> tuple[keras.Model, text.Tokenizer | None]:
     """Returns the model and the tokenizer of a Hugging Face checkpoint.
 
-    Reads config.json, safetensors (one file, or several with an index) and the
+    Reads config.json, safetensors (one file, or several with an index; where
+    there are none, the tf_model.h5 of old TensorFlow releases) and the
     tokenizer's files, without PyTorch, transformers or pickle. The files are
     data that nobody vouches for: whatever in them is unknown, missing, left
     over or of the wrong shape is an error that names it.
@@ -100,9 +103,12 @@ def find_folder(folder_or_repo: str | Path) -> Path:
     import huggingface_hub
 
     try:
-        return Path(
-            huggingface_hub.snapshot_download(name, allow_patterns=FETCHED)
-        )
+        folder = huggingface_hub.snapshot_download(name, allow_patterns=FETCHED)
+        if not any(Path(folder).glob("*.safetensors")):
+            folder = huggingface_hub.snapshot_download(
+                name, allow_patterns=FETCHED_OLD
+            )
+        return Path(folder)
     # The hub's errors and those of every network library below it.
     except Exception as error:
         raise ValueError(

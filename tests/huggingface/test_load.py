@@ -70,10 +70,10 @@ def test_neither_folder_nor_repository(name):
 
 
 def test_a_repository_is_fetched_without_code(monkeypatch, tmp_path):
-    asked = {}
+    asked = []
 
     def snapshot_download(name, allow_patterns):
-        asked.update(name=name, patterns=allow_patterns)
+        asked.append((name, {one.rpartition(".")[2] for one in allow_patterns}))
         return str(tmp_path)
 
     hub = types.ModuleType("huggingface_hub")
@@ -81,9 +81,12 @@ def test_a_repository_is_fetched_without_code(monkeypatch, tmp_path):
     hub.snapshot_download = snapshot_download
     monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
     assert find_folder("owner/name") == tmp_path
-    assert asked["name"] == "owner/name"
-    kinds = {pattern.rpartition(".")[2] for pattern in asked["patterns"]}
-    assert kinds == {"json", "safetensors", "txt", "model"}
+    kinds = {"json", "safetensors", "txt", "model"}
+    # Without safetensors the file of old TensorFlow releases is asked for.
+    assert asked == [("owner/name", kinds), ("owner/name", {*kinds, "h5"})]
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    assert find_folder("owner/name") == tmp_path
+    assert asked[2:] == [("owner/name", kinds)]
 
 
 def test_a_failed_fetch_says_why(monkeypatch):

@@ -7,12 +7,16 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
+from keras_bigmodel.export.eight_bit import KERNEL
+
 # TensorScatter... makes a new tensor, ResourceScatter... changes a variable.
 _MUTABLE = (
     *("Assign", "Mutable", "Queue", "Barrier", "StackPush"),
     *("ResourceScatter", "ResourceApply", "Stateful", "RandomUniform"),
 )
 _CALLS = ("StatefulPartitionedCall", "PartitionedCall")
+# In every build for x86-64 Linux, a server's too, and in no other.
+_X86 = (KERNEL,)
 
 
 def search(folder: pathlib.Path) -> dict[str, list[str]]:
@@ -33,7 +37,12 @@ def search(folder: pathlib.Path) -> dict[str, list[str]]:
         "ops outside TensorFlow's core": _names(
             node
             for node in nodes
-            if not hasattr(tf.raw_ops, node.op) and node.op not in functions
+            if not hasattr(tf.raw_ops, node.op)
+            and node.op not in functions
+            and node.op not in _X86
+        ),
+        "ops of x86-64 Linux alone": _names(
+            node for node in nodes if node.op in _X86
         ),
         "mutable state": _names(node for node in nodes if _is_mutable(node.op)),
         "ops tied to a GPU": _names(

@@ -58,6 +58,7 @@ def prove(
     folder: pathlib.Path,
     signatures: dict[str, Signature],
     others: Sequence[tuple[str, dict[str, np.ndarray]]] = (),
+    tolerance: float = TOLERANCE,
 ) -> Proof:
     """Runs every signature of a written folder in a fresh process.
 
@@ -65,6 +66,7 @@ def prove(
         folder: The SavedModel.
         signatures: What it was written from.
         others: More requests, signatures and their inputs, that must run.
+        tolerance: What floats may differ by, absolutely or relatively.
 
     Raises:
         RuntimeError: If the folder does not run, answers otherwise than the
@@ -87,7 +89,7 @@ def prove(
     runs = []
     for index, (name, example) in enumerate(requests):
         expected = signatures[name].expect(example)
-        compared = _compare(name, expected, answers[index])
+        compared = _compare(name, expected, answers[index], tolerance)
         rows = len(next(iter(asked[index][1].values())))
         runs.append((name, rows, float(times["run"][index]), compared))
     return Proof(runs, float(times["load"]), findings)
@@ -118,13 +120,16 @@ def _run(folder: pathlib.Path, requests: list) -> tuple[list, dict]:
 
 
 def _compare(
-    name: str, expected: dict[str, Any], answer: dict[str, Any]
+    name: str,
+    expected: dict[str, Any],
+    answer: dict[str, Any],
+    tolerance: float,
 ) -> list[str]:
     for key, wanted in expected.items():
         wanted, came = np.asarray(wanted), answer[key]
         if wanted.dtype.kind == "f":
             equal = wanted.shape == came.shape and np.allclose(
-                wanted, came, TOLERANCE, TOLERANCE, equal_nan=True
+                wanted, came, tolerance, tolerance, equal_nan=True
             )
         else:
             equal = wanted.tolist() == came.tolist()

@@ -154,8 +154,9 @@ class TokenEmbedding(keras.layers.Layer):
         scope = DecodingScope.current()
         if scope is not None and self.pad_id is not None:
             scope.observe_padding(self.compute_mask(token_ids))
-        x = ops.take(self.embeddings, ops.cast(token_ids, "int32"), axis=0)
-        x = ops.cast(x, self.compute_dtype)
+        x = ops.cast(
+            self.rows(ops.cast(token_ids, "int32")), self.compute_dtype
+        )
         if self.scale:
             factor = math.sqrt(self.hidden_dim)
             x = x * (factor if self.scale is True else self.scale)
@@ -168,10 +169,17 @@ class TokenEmbedding(keras.layers.Layer):
                 f"Received: x.shape={tuple(hidden.shape)}, "
                 f"hidden_dim={self.hidden_dim}"
             )
-        table = ops.cast(self.embeddings, self.compute_dtype)
-        hidden = ops.cast(hidden, self.compute_dtype)
-        logits = ops.matmul(hidden, ops.transpose(table))
+        logits = self.products(ops.cast(hidden, self.compute_dtype))
         return soft_cap(logits, self.logit_soft_cap)
+
+    def rows(self, token_ids: Tensor) -> Tensor:
+        """Returns the table's rows; exports with 8-bit weights replace it."""
+        return ops.take(self.embeddings, token_ids, axis=0)
+
+    def products(self, hidden: Tensor) -> Tensor:
+        """Returns hidden states times the table; replaced as `rows` is."""
+        table = ops.cast(self.embeddings, self.compute_dtype)
+        return ops.matmul(hidden, ops.transpose(table))
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""

@@ -8,10 +8,12 @@ import pytest
 import tensorflow as tf
 
 import keras_bigmodel as kbm
+from keras_bigmodel.export import eight_bit
 from keras_bigmodel.export.guards import Limits
 from keras_bigmodel.export.saved_model import write
 from keras_bigmodel.export.signatures.kinds import served_model
 from keras_bigmodel.export.warmup import warmup_requests
+from keras_bigmodel.export.weights import TOLERANCES, with_weights
 from tests.serving import harness
 
 pytestmark = [pytest.mark.tensorflow, harness.needs_compiler]
@@ -43,12 +45,14 @@ MODELS = {
 }
 
 
-def compare(name, answer, expected):
+def compare(name, answer, expected, tolerance=1e-4):
     assert answer.error == "", name
     for key, wanted in expected.items():
         came, wanted = answer.outputs[key], np.asarray(wanted)
         if wanted.dtype.kind == "f":
-            np.testing.assert_allclose(came, wanted, 1e-4, 1e-5, err_msg=name)
+            np.testing.assert_allclose(
+                came, wanted, tolerance, tolerance / 10, err_msg=name
+            )
         else:
             assert came.tolist() == wanted.tolist(), (name, key)
 
@@ -68,7 +72,7 @@ def test_every_signature_answers_as_in_memory(kind, tmp_path):
         examples=["Once", "", "é 你"],
     )
     signatures = served.signatures()
-    write(model, signatures, tmp_path)
+    write(signatures, tmp_path)
     asked = [
         (name, example)
         for name, signature in signatures.items()
@@ -82,6 +86,37 @@ def test_every_signature_answers_as_in_memory(kind, tmp_path):
         for (name, example), answer in zip(asked, answers, strict=False):
             compare(name, answer, signatures[name].expect(example))
         assert {answer.error for answer in answers} == {""}
+
+
+@pytest.mark.parametrize("kind", ["decoder_lm", "text_classifier"])
+@pytest.mark.parametrize("weights", ["bfloat16", "int8"])
+def test_smaller_weights_answer_as_in_memory(kind, weights, tmp_path):
+    if weights == "int8" and not eight_bit.has_kernel():
+        pytest.skip("this build of TensorFlow has no _QuantizedMatMul")
+    keras.utils.set_random_seed(3)
+    served = served_model(
+        with_weights(MODELS[kind](), weights),
+        BYTES,
+        ["a", "b", "c"] if kind.endswith("classifier") else None,
+        task=None,
+        limits=Limits(),
+        max_new_tokens=5,
+        top_k=3,
+        examples=["Once", "é 你"],
+    )
+    signatures = served.signatures()
+    write(signatures, tmp_path)
+    asked = [
+        (name, example)
+        for name, signature in signatures.items()
+        for example in signature.examples()
+    ]
+    requests = [(name, signatures[name].arrays(e)) for name, e in asked]
+    report = harness.run(tmp_path, requests, threads=8)
+    for answers in report.threads:
+        for (name, example), answer in zip(asked, answers, strict=True):
+            expected = signatures[name].expect(example)
+            compare(name, answer, expected, TOLERANCES[weights])
 
 
 def test_eight_threads_at_once(language_model):

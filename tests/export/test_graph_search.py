@@ -1,7 +1,8 @@
 import numpy as np
+import pytest
 import tensorflow as tf
 
-from keras_bigmodel.export import graph_search
+from keras_bigmodel.export import eight_bit, graph_search
 
 
 class Suspect(tf.Module):
@@ -45,6 +46,24 @@ def test_everything_is_found(tmp_path):
     assert "Cos" in findings["float ops tied to a CPU"]
     assert findings["graphs for XLA"] != []
     assert findings["ops outside TensorFlow's core"] == []
+
+
+@pytest.mark.skipif(
+    not eight_bit.has_kernel(),
+    reason="this build of TensorFlow has no _QuantizedMatMul",
+)
+def test_a_kernel_of_one_platform_is_found(tmp_path):
+    suspect = Suspect()
+    suspect.matrix = eight_bit.EightBitMatrix(np.ones((3, 2), "float32"))
+    suspect.kept = [suspect.matrix._weights, suspect.matrix._scales]
+    suspect.kept.append(suspect.matrix._corrections)
+    traced = tf.function(
+        lambda x: {"y": suspect.matrix.products(x)}, autograph=False
+    ).get_concrete_function(x=tf.TensorSpec([None, 2], name="x"))
+    tf.saved_model.save(suspect, str(tmp_path), signatures={"good": traced})
+    findings = graph_search.search(tmp_path)
+    assert findings.pop("ops of x86-64 Linux alone") == ["_QuantizedMatMul"]
+    assert set(map(tuple, findings.values())) == {()}
 
 
 def test_a_foreign_op_is_found(tmp_path):

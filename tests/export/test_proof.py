@@ -8,10 +8,6 @@ from keras_bigmodel.export import proof, saved_model
 from keras_bigmodel.export.signatures.signature import Signature
 
 
-class Nothing:
-    variables = ()
-
-
 def signature(**changes):
     spec = {"x": tf.TensorSpec([None], tf.float32)}
     plain = Signature(
@@ -26,7 +22,7 @@ def signature(**changes):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("proof") / "1"
-    saved_model.write(Nothing(), {"double": signature()}, folder)
+    saved_model.write({"double": signature()}, folder)
     return folder
 
 

@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 import keras_bigmodel as kbm
+from keras_bigmodel.export import eight_bit
 
 
 def test_the_folder_is_a_numbered_version(language_model):
@@ -15,8 +16,8 @@ def test_the_folder_is_a_numbered_version(language_model):
     table = kept.read_text()
     for name in ("serving_default", "generate", "generate_ids", "score"):
         assert f"| {name} |" in table
-    found = [line.split("|")[2].strip() for line in table.split("\n")[-6:-1]]
-    assert found == ["none"] * 5
+    found = [line.split("|")[2].strip() for line in table.split("\n")[-7:-1]]
+    assert found == ["none"] * 6
 
 
 def test_training_leaves_nothing_in_the_folder(tmp_path):
@@ -35,6 +36,36 @@ def test_training_leaves_nothing_in_the_folder(tmp_path):
         for n, _ in tf.train.list_variables(str(folder / "variables/variables"))
     ]
     assert not [name for name in names if "adam" in name.lower()]
+
+
+@pytest.mark.parametrize(
+    ("weights", "part"), [("bfloat16", 0.5), ("int8", 0.25)]
+)
+def test_smaller_weights_make_a_smaller_folder(tmp_path, weights, part):
+    if weights == "int8" and not eight_bit.has_kernel():
+        pytest.skip("this build of TensorFlow has no _QuantizedMatMul")
+    model = kbm.models.decoder_lm(259, 29, 1, 4, 128)
+    folder = kbm.export_saved_model(
+        model,
+        tmp_path / "small",
+        kbm.text.ByteTokenizer(),
+        max_new_tokens=5,
+        limits=kbm.export.Limits(text_bytes=101),
+        weights=weights,
+        training_data="nothing",
+        licence="MIT",
+    )
+    data = folder / "variables" / "variables.data-00000-of-00001"
+    size = data.stat().st_size / (4 * model.count_params())
+    assert part <= size < 1.1 * part
+    proof = (folder / "assets.extra" / "proof.md").read_text()
+    kernels = "_QuantizedMatMul" if weights == "int8" else "none"
+    assert f"| ops of x86-64 Linux alone | {kernels} |" in proof
+    card = (folder / "assets.extra" / "model_card.md").read_text()
+    assert f"| weights | {weights} |" in card and proof.strip() in card
+    assert ("x86-64" in card.split("runs on")[1].split("\n")[0]) == (
+        weights == "int8"
+    )
 
 
 def test_a_bad_path_is_refused(tmp_path):

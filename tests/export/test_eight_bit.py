@@ -1,0 +1,104 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_bigmodel as kbm
+from keras_bigmodel.export import eight_bit
+
+pytestmark = [
+    pytest.mark.skipif(
+        not eight_bit.has_kernel(),
+        reason="this build of TensorFlow has no _QuantizedMatMul",
+    )
+]
+
+
+def reference(x, matrix):
+    """The same in float64, with the rounding written out."""
+    matrix_scale = np.abs(matrix).max(1, keepdims=True) / 127
+    weights = np.rint(matrix / matrix_scale)
+    scale = np.abs(x).max(-1, keepdims=True) / 127
+    rounded = np.floor(x / np.where(scale == 0, 1, scale) + 0.5)
+    return (rounded @ weights.T) * scale * matrix_scale[:, 0]
+
+
+def numbers(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+
+def test_rows_of_integers():
+    values = numbers(5, 7) * np.float32([[1], [1e-3], [0], [50], [1]])
+    integers, scales = eight_bit.quantize(values)
+    assert integers.dtype == np.int8 and np.abs(integers).max() == 127
+    assert scales.shape == (5,) and integers[2].tolist() == [0] * 7
+    error = np.abs(integers * scales[:, None] - values)
+    assert np.all(error <= scales[:, None] / 2 + 1e-7)
+
+
+@pytest.mark.parametrize("shape", [(1, 13), (11, 13), (2, 3, 13), (0, 13)])
+def test_products_eager_and_in_a_graph(shape):
+    matrix = numbers(17, 13)
+    ours = eight_bit.EightBitMatrix(matrix)
+    x = numbers(*shape, seed=1)
+    if shape[0] == 11:
+        x[3] = 0
+        x[5] *= 1e-20
+    expected = reference(x.astype("float64"), matrix.astype("float64"))
+    products = ours.products(tf.constant(x))
+    np.testing.assert_allclose(products, expected, 1e-4, 1e-4)
+    traced = tf.function(ours.products, autograph=False)(tf.constant(x))
+    np.testing.assert_allclose(traced, products, 1e-6)
+
+
+def test_a_row_does_not_see_its_neighbours():
+    ours = eight_bit.EightBitMatrix(numbers(17, 13))
+    x = numbers(5, 13)
+    alone = ours.products(tf.constant(x[:1]))
+    x[1:] *= 1000
+    np.testing.assert_array_equal(ours.products(tf.constant(x))[:1], alone)
+
+
+def test_rows_are_those_of_the_matrix():
+    matrix = numbers(17, 13)
+    ours = eight_bit.EightBitMatrix(matrix)
+    found = ours.rows(tf.constant([[3, 16], [0, 3]]))
+    np.testing.assert_allclose(
+        found, matrix[[[3, 16], [0, 3]]], atol=np.abs(matrix).max() / 254
+    )
+
+
+def test_a_dense_layer_keeps_bias_and_activation():
+    inputs = keras.Input((None, 13))
+    outputs = keras.layers.Dense(7, "relu", bias_initializer="ones")(inputs)
+    model = keras.Model(inputs, outputs)
+    x = numbers(2, 3, 13)
+    before = np.asarray(model(x))
+    assert eight_bit.use_eight_bits(model) == 7 * 13
+    after = np.asarray(model(x))
+    assert not np.array_equal(after, before)
+    np.testing.assert_allclose(after, before, atol=0.1)
+    assert after.min() == 0
+
+
+def test_a_language_model_generates_with_its_cache():
+    model = kbm.models.decoder_lm(29, 31, 2, 2, 8)
+    ids = np.array([[3, 5, 7, 11, 13]], "int32")
+    before = np.asarray(model(ids))
+    count = eight_bit.use_eight_bits(model)
+    assert count / model.count_params() > 0.8
+    after = np.asarray(model(ids))
+    error = np.linalg.norm(after - before) / np.linalg.norm(before)
+    assert 0 < error < 0.05
+    (made,) = kbm.generate(model, [[3, 5]], max_new_tokens=5)
+    row = [3, 5]
+    for token in made:
+        assert token == np.argmax(model(np.array([row], "int32"))[0, -1])
+        row.append(token)
+
+
+def test_a_model_without_products_has_no_eight_bits():
+    assert eight_bit.use_eight_bits(kbm.models.lstm_lm(5, 1, 3)) > 0
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, keras.layers.ReLU()(inputs))
+    assert eight_bit.use_eight_bits(model) == 0

@@ -5,6 +5,7 @@ from typing import Any
 
 from keras_bigmodel import layers, losses, metrics, models, schedules
 from keras_bigmodel.adapters import lora, merge_lora
+from keras_bigmodel.quantization import quantize
 
 __version__ = "0.1.0"
 
@@ -28,6 +29,7 @@ __all__ = [
     "merge_lora",
     "metrics",
     "models",
+    "quantize",
     "samplers",
     "schedules",
     "text",

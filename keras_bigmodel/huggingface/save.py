@@ -50,7 +50,8 @@ def save(
 
     Raises:
         ValueError: If no family can say the model, `family` is unknown,
-            `labels` are not one a class, or the folder is a file.
+            `labels` are not one a class, the folder is a file, or the model
+            has adapters or 8-bit weights.
 
     Example:
         >>> model = kbm.models.decoder_lm(
@@ -59,6 +60,11 @@ def save(
         >>> kbm.huggingface.save(model, None, "my-model").name
         'my-model'
     """
+    if any(layer.quantization_mode for layer in dense_layers(model)):
+        raise ValueError(
+            "Save the model before it was quantised. "
+            f"Received: model={model.name!r}"
+        )
     if any(layer.lora_enabled for layer in dense_layers(model)):
         raise ValueError(
             "A checkpoint has no adapters: add them to the weights with "

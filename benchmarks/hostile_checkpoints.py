@@ -50,9 +50,10 @@ def run(count):
                 (folder / file).write_bytes(content)
             kbm.huggingface.load(folder)
         before, longest, refused, wrong = peak_megabytes(), 0.0, 0, 0
+        largest = 0.0
         for seed in range(count):
             hostile.write_mutated(folder, goods[seed % len(goods)], seed)
-            start = time.perf_counter()
+            start, peak = time.perf_counter(), peak_megabytes()
             try:
                 kbm.huggingface.load(folder)
             except ValueError:
@@ -63,11 +64,16 @@ def run(count):
                 traceback.print_exc(file=text)
                 print(f"seed {seed}: {text.getvalue()[-600:]}")
             longest = max(longest, time.perf_counter() - start)
+            added = peak_megabytes() - peak
+            largest = max(largest, added)
+            if added > MEGABYTES / 4:
+                print(f"seed {seed}: {added:.0f} MB")
     added = peak_megabytes() - before
     print(
         f"{count} mutated checkpoints: {refused} refused, "
         f"{count - refused - wrong} still good, {wrong} with another error; "
-        f"longest {longest:.2f} s; {added:.0f} MB more memory in all"
+        f"longest {longest:.2f} s; at most {largest:.0f} MB for one, "
+        f"{added:.0f} MB more memory after all"
     )
     return wrong == 0 and longest < SECONDS and added < MEGABYTES
 

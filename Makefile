@@ -10,10 +10,18 @@ SERVING_VENV ?= $(VENV)-serving
 PARITY_VENV ?= $(VENV)-parity
 # The TensorFlow release of the newest TF Serving.
 SERVING_TENSORFLOW ?= 2.20.0
+# The server's messages; its own requirements name TensorFlow a second time.
+SERVING_API = --no-deps "tensorflow-serving-api>=2.20"
 DIST ?= dist
 # Two test files at a time; WORKERS=0 runs them one after the other.
 WORKERS ?= 2
 PYTEST_ARGS ?=
+# What JAX is tested with.
+JAX_TESTS ?= tests/layers tests/models tests/generation
+# For `make soak` and `make fuzz`.
+MINUTES ?= 30
+COUNT ?= 10000
+SERVING_TESTS = tests/serving tests/export/test_cpp.py
 
 RUN = $(VENV)/bin/python
 export TF_CPP_MIN_LOG_LEVEL ?= 3
@@ -55,6 +63,7 @@ $(VENV)/.installed-%: setup.cfg pyproject.toml | $(VENV)/bin/pip
 	@echo "Installing keras_bigmodel[$*] into $(VENV); TensorFlow is about"
 	@echo "600 MB, so the first time takes a few minutes."
 	$(RUN) -m pip install -e ".[$*]"
+	$(if $(filter test notebooks,$*),$(RUN) -m pip install $(SERVING_API))
 	@touch $@
 
 $(JAX_VENV)/.installed: setup.cfg pyproject.toml | $(JAX_VENV)/bin/pip
@@ -100,13 +109,25 @@ notebooks: $(VENV)/.installed-notebooks ## run the notebooks and save what they 
 .PHONY: jax-test
 jax-test: $(JAX_VENV)/.installed ## test layers, models, generation on JAX alone
 	KERAS_BACKEND=jax $(JAX_VENV)/bin/python -m pytest \
-	  -n $(WORKERS) --dist loadfile tests/layers tests/models \
-	  tests/generation $(PYTEST_ARGS)
+	  -n $(WORKERS) --dist loadfile $(JAX_TESTS) $(PYTEST_ARGS)
 
 .PHONY: serving-check
 serving-check: $(VENV)/.installed-test $(SERVING_VENV)/.installed ## run exports in the C++ loader of two TensorFlows
-	REQUIRE_CXX=1 $(RUN) -m pytest tests/serving $(PYTEST_ARGS)
-	REQUIRE_CXX=1 $(SERVING_VENV)/bin/python -m pytest tests/serving $(PYTEST_ARGS)
+	REQUIRE_CXX=1 $(RUN) -m pytest $(SERVING_TESTS) $(PYTEST_ARGS)
+	REQUIRE_CXX=1 $(SERVING_VENV)/bin/python -m pytest $(SERVING_TESTS) \
+	  $(PYTEST_ARGS)
+
+.PHONY: soak
+soak: $(VENV)/.installed-test ## 8 clients on an export for MINUTES=30, memory watched
+	$(RUN) -m tests.serving.soak --minutes $(MINUTES)
+
+.PHONY: fuzz
+fuzz: $(VENV)/.installed-test ## COUNT=10000 malformed requests to exports
+	$(RUN) -m tests.serving.fuzz --count $(COUNT)
+
+.PHONY: kills
+kills: $(VENV)/.installed-test ## kill 200 exports while a reader looks
+	$(RUN) -m tests.serving.kills
 
 .PHONY: parity
 parity: $(PARITY_VENV)/.installed ## compare with transformers on PyTorch

@@ -52,6 +52,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dtype", help="the model's dtype policy, such as bfloat16"
     )
+    parser.add_argument(
+        "--weights",
+        choices=("float32", "bfloat16", "int8"),
+        default="float32",
+        help="as they are, half the size, or a quarter, which runs on x86-64 "
+        "Linux (default: %(default)s)",
+    )
     console.add_json_option(parser)
 
 
@@ -67,5 +74,6 @@ def run(options: argparse.Namespace) -> None:
             tokenizer,
             load_labels(options.source),
             max_new_tokens=options.max_new_tokens,
+            weights=options.weights,
         )
     print(json.dumps({"folder": str(folder)}) if options.json else folder)

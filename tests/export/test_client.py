@@ -1,4 +1,10 @@
+import contextlib
+import os
+import subprocess
 import sys
+import time
+import types
+import urllib.request
 
 import pytest
 
@@ -8,8 +14,27 @@ from keras_bigmodel.export import StandInServer, client
 
 @pytest.fixture(scope="module")
 def server(language_model):
+    if os.environ.get("KBM_SERVER") == "docker":
+        yield from real_server(language_model.folder.parent)
+        return
     with StandInServer(language_model.folder.parent, grpc_port=None) as server:
         yield server
+
+
+def real_server(path):
+    """Starts TensorFlow Serving by the bundle's own script."""
+    bundle = kbm.export.write_serving_bundle(path)
+    with subprocess.Popen([str(bundle / "docker.sh")]) as process:
+        url = "http://localhost:8501"
+        try:
+            for _ in range(300):
+                with contextlib.suppress(OSError):
+                    urllib.request.urlopen(f"{url}/v1/models/tiny").close()
+                    break
+                time.sleep(1)
+            yield types.SimpleNamespace(url=url)
+        finally:
+            process.terminate()
 
 
 @pytest.fixture

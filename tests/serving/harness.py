@@ -46,7 +46,9 @@ class Report:
     """The answers of each thread, in the requests' order, and the times.
 
     `request_ms` holds, thread after thread, each request's median over its
-    repetitions.
+    repetitions. In the seconds of load that follow, `answered` requests were
+    answered, `changed` of them otherwise than the first time, and
+    `resident_kib` is the memory once a second.
     """
 
     threads: list[list[Answer]]
@@ -54,6 +56,9 @@ class Report:
     run_ms: float
     request_ms: list[float]
     peak_kib: int
+    answered: int
+    changed: int
+    resident_kib: list[int]
 
     @property
     def answers(self) -> list[Answer]:
@@ -93,6 +98,7 @@ def run(
     threads: int = 1,
     repeat: int = 1,
     timeout_ms: int = 0,
+    load_seconds: int = 0,
     seconds: float = 300.0,
 ) -> Report:
     """Load a SavedModel and run requests in it, each thread all of them.
@@ -104,7 +110,8 @@ def run(
         threads: how many threads run the requests at the same time.
         repeat: how often each request is run; times are medians.
         timeout_ms: the deadline of each request; 0 is none.
-        seconds: after these the whole program is ended.
+        load_seconds: how long the threads go on asking after that.
+        seconds: after these, and the load, the whole program is ended.
     """
     with tempfile.TemporaryDirectory() as folder:
         asked = os.path.join(folder, "requests")
@@ -118,11 +125,12 @@ def run(
                 f"--threads={threads}",
                 f"--repeat={repeat}",
                 f"--timeout_ms={timeout_ms}",
+                f"--seconds={load_seconds}",
             ],
             env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
             capture_output=True,
             text=True,
-            timeout=seconds,
+            timeout=seconds + load_seconds,
         )
         if done.returncode:
             raise RuntimeError(

@@ -2,19 +2,26 @@
 // TensorFlow's C++ loader, no Python, XLA off.
 //
 //   loader MODEL REQUESTS ANSWERS [--threads=N] [--repeat=N] [--timeout_ms=N]
+//          [--seconds=N]
 //
 // REQUESTS and ANSWERS are TFRecord files of NameAttrList messages. A request
 // names its signature and holds the inputs, an answer names its error (nothing
 // if all went well) and holds the outputs. Each of N threads runs every
-// request and writes its own answers, one thread's after the other's. One line
-// of JSON on standard output tells the times and the memory.
+// request and writes its own answers, one thread's after the other's. For the
+// seconds asked for, the threads go on after that, each from another request,
+// and count the answers that are not the first ones again. One line of JSON on
+// standard output tells the times and the memory.
 
 #include <sys/resource.h>
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -40,11 +47,19 @@ struct Options {
   int threads = 1;
   int repeat = 1;
   int timeout_ms = 0;
+  int seconds = 0;
 };
 
 struct Answers {
   std::vector<Message> messages;
   std::vector<double> milliseconds;  // the median of the repetitions
+};
+
+// What the threads met in the seconds after their answers.
+struct Load {
+  std::atomic<long> answered{0};
+  std::atomic<long> changed{0};
+  std::vector<long> resident_kib;  // once a second
 };
 
 void DieOnError(const absl::Status& status) {
@@ -155,8 +170,60 @@ Answers RunAll(const tensorflow::SavedModelBundle& bundle,
   return answers;
 }
 
+bool IsSame(const Message& one, const Message& other) {
+  if (one.name() != other.name() || one.attr_size() != other.attr_size()) {
+    return false;
+  }
+  for (const auto& [name, value] : one.attr()) {
+    const auto found = other.attr().find(name);
+    if (found == other.attr().end() ||
+        found->second.SerializeAsString() != value.SerializeAsString()) {
+      return false;
+    }
+  }
+  return true;
+}
+
+void KeepAsking(const tensorflow::SavedModelBundle& bundle,
+                const std::vector<Message>& requests, const Options& options,
+                const Answers& expected, size_t first,
+                Clock::time_point until, Load* load) {
+  for (size_t i = first; Clock::now() < until; ++i) {
+    const size_t index = i % requests.size();
+    Message answer;
+    const absl::Status status =
+        Run(bundle, requests[index], options, &answer);
+    if (!status.ok()) answer.set_name(status.ToString());
+    if (!IsSame(answer, expected.messages[index])) ++load->changed;
+    ++load->answered;
+  }
+}
+
+long ResidentKib() {
+  long pages = 0;
+  std::ifstream("/proc/self/statm") >> pages >> pages;
+  return pages * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+void RunLoad(const tensorflow::SavedModelBundle& bundle,
+             const std::vector<Message>& requests, const Options& options,
+             const std::vector<Answers>& answers, Load* load) {
+  const auto until = Clock::now() + std::chrono::seconds(options.seconds);
+  std::vector<std::thread> threads;
+  for (size_t i = 0; i < answers.size(); ++i) {
+    threads.emplace_back([&, i] {
+      KeepAsking(bundle, requests, options, answers[i], i, until, load);
+    });
+  }
+  while (Clock::now() < until) {
+    std::this_thread::sleep_for(std::chrono::seconds(1));
+    load->resident_kib.push_back(ResidentKib());
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
 void Report(double load_ms, double run_ms,
-            const std::vector<Answers>& answers) {
+            const std::vector<Answers>& answers, const Load& load) {
   struct rusage usage;
   getrusage(RUSAGE_SELF, &usage);
   std::printf("{\"load_ms\": %.3f, \"run_ms\": %.3f, \"peak_kib\": %ld, "
@@ -168,6 +235,13 @@ void Report(double load_ms, double run_ms,
       std::printf("%s%.3f", comma, milliseconds);
       comma = ", ";
     }
+  }
+  std::printf("], \"answered\": %ld, \"changed\": %ld, \"resident_kib\": [",
+              load.answered.load(), load.changed.load());
+  comma = "";
+  for (const long kib : load.resident_kib) {
+    std::printf("%s%ld", comma, kib);
+    comma = ", ";
   }
   std::printf("]}\n");
 }
@@ -189,11 +263,12 @@ int main(int count, char** arguments) {
     known = known && (ReadOption(arguments[i], "threads", &options.threads) ||
                       ReadOption(arguments[i], "repeat", &options.repeat) ||
                       ReadOption(arguments[i], "timeout_ms",
-                                 &options.timeout_ms));
+                                 &options.timeout_ms) ||
+                      ReadOption(arguments[i], "seconds", &options.seconds));
   }
   if (!known || options.threads < 1 || options.repeat < 1) {
     std::cerr << "usage: loader MODEL REQUESTS ANSWERS [--threads=N] "
-                 "[--repeat=N] [--timeout_ms=N]"
+                 "[--repeat=N] [--timeout_ms=N] [--seconds=N]"
               << std::endl;
     return 2;
   }
@@ -214,7 +289,10 @@ int main(int count, char** arguments) {
         [&] { of_thread = RunAll(bundle, requests, options); });
   }
   for (std::thread& thread : threads) thread.join();
-  Report(load_ms, MillisecondsSince(start), answers);
+  const double run_ms = MillisecondsSince(start);
+  Load load;
+  if (!requests.empty()) RunLoad(bundle, requests, options, answers, &load);
+  Report(load_ms, run_ms, answers, load);
   WriteAnswers(arguments[3], answers);
   return 0;
 }

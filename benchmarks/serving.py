@@ -1,0 +1,185 @@
+"""Measures exports of GPT-2 small in TensorFlow's C++ loader; random weights.
+
+    python -m benchmarks.serving
+
+Writes results/serving.md: size and load time of the folder, tokens a second
+beside the model in memory, with float32 and 8-bit weights and batches of 1 and
+8, how fast a request is refused and how fast a deadline ends one.
+"""
+
+import pathlib
+import shutil
+import statistics
+import sysconfig
+import tempfile
+import time
+
+import numpy as np
+
+import keras_bigmodel as kbm
+from keras_bigmodel.export.signatures.options import greedy_options
+from tests.serving import harness
+
+RESULT = pathlib.Path(__file__).parent / "results" / "serving.md"
+PROMPT, NEW = 32, 64
+BATCHES = (1, 8)
+REPEAT = 3
+
+
+def gpt2():
+    """Return GPT-2 small and a tokenizer of as many tokens."""
+    source = pathlib.Path(sysconfig.get_path("stdlib"))
+    texts = [p.read_bytes() for p in sorted(source.glob("**/*.py"))[:3000]]
+    texts = [t.decode("utf-8", "ignore") for t in texts]
+    tokenizer = kbm.text.BytePairTokenizer.train(
+        [text for text in texts if text], 50257
+    )
+    model = kbm.models.decoder_lm(
+        *(50257, 1024, 12, 12, 768),
+        position_encoding="learned",
+        activation="gelu_tanh",
+    )
+    return model, tokenizer
+
+
+def prompts(batch):
+    random = np.random.default_rng(batch)
+    return random.integers(300, 50000, (batch, PROMPT), dtype="int32")
+
+
+def request(batch, new=NEW):
+    """Return a greedy request of `generate_ids`."""
+    options = greedy_options(batch, new)
+    options = {name: value.numpy() for name, value in options.items()}
+    lengths = np.full([batch], PROMPT, "int32")
+    inputs = {"token_ids": prompts(batch), "lengths": lengths, **options}
+    return "generate_ids", inputs
+
+
+def in_memory(model, batch):
+    """Return the tokens a second of the model in memory."""
+    ids = prompts(batch).tolist()
+    kbm.generate(model, ids, max_new_tokens=NEW)
+    times = []
+    for _ in range(REPEAT):
+        start = time.perf_counter()
+        made = kbm.generate(model, ids, max_new_tokens=NEW)
+        times.append(time.perf_counter() - start)
+    return sum(map(len, made)) / statistics.median(times)
+
+
+def in_loader(folder, batch):
+    """Return the tokens a second of the C++ loader, and its report."""
+    report = harness.run(folder, [request(batch)], repeat=REPEAT)
+    (answer,) = report.answers
+    if answer.error:
+        raise RuntimeError(answer.error)
+    tokens = answer.outputs["num_tokens"].sum()
+    return 1000 * tokens / report.request_ms[0], report
+
+
+def refusal_ms(folder):
+    """Return how long a text that is too long takes, once warm."""
+    long = ("serving_default", {"prompts": [b"a " * 40_000]})
+    report = harness.run(folder, [long], repeat=5)
+    if not report.answers[0].error.startswith("INVALID_ARGUMENT"):
+        raise RuntimeError(f"not refused: {report.answers[0].error!r}")
+    return report.request_ms[0]
+
+
+def deadline_ms(folder):
+    """Return after how long a deadline of 500 ms ends 900 tokens."""
+    warm, long = request(1, 1), request(1, 900)
+    report = harness.run(folder, [warm, long], timeout_ms=500, repeat=3)
+    if "DEADLINE_EXCEEDED" not in report.answers[1].error:
+        raise RuntimeError(f"not ended: {report.answers[1].error!r}")
+    return report.request_ms[1]
+
+
+def size(folder):
+    return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
+
+
+def speed(scratch):
+    """Return the lines on GPT-2 small."""
+    model, tokenizer = gpt2()
+    folders = {
+        kind: kbm.export_saved_model(
+            model,
+            scratch / kind,
+            tokenizer,
+            weights=kind,
+            max_new_tokens=NEW,
+            prove=False,
+        )
+        for kind in ("float32", "int8")
+    }
+    found, lines = {}, []
+    for batch in BATCHES:
+        found["memory", batch] = in_memory(model, batch)
+        for kind, folder in folders.items():
+            found[kind, batch], report = in_loader(folder, batch)
+            found[kind, "load"] = report.load_ms
+            found[kind, "peak"] = report.peak_kib / 1024
+    weights = 4 * model.count_params()
+    for kind, folder in folders.items():
+        lines.append(
+            f"| {kind} | {size(folder) / 1e6:.1f} MB | "
+            f"{size(folder) / weights:.3f} | {found[kind, 'load']:.0f} ms | "
+            f"{found[kind, 'peak']:.0f} MiB |"
+        )
+    lines += ["", "| tokens a second | batch 1 | batch 8 | ratio |"]
+    lines.append("|---|---|---|---|")
+    for place in ("memory", *folders):
+        one, eight = (found[place, batch] for batch in BATCHES)
+        lines.append(
+            f"| {place} | {one:.1f} | {eight:.1f} | {eight / one:.2f} |"
+        )
+    for numerator, denominator in (("float32", "memory"), ("int8", "float32")):
+        ratios = [
+            found[numerator, batch] / found[denominator, batch]
+            for batch in BATCHES
+        ]
+        lines.append(
+            f"| {numerator} over {denominator} | {ratios[0]:.2f} | "
+            f"{ratios[1]:.2f} | |"
+        )
+    lines += [
+        "",
+        f"The weights have {weights / 1e6:.1f} MB; the float32 folder has "
+        f"{(size(folders['float32']) - weights) / 1e6:.1f} MB more.",
+        f"A text that is too long was refused in "
+        f"{refusal_ms(folders['float32']):.1f} ms.",
+        f"A deadline of 500 ms ended 900 tokens after "
+        f"{deadline_ms(folders['float32']):.0f} ms.",
+    ]
+    return lines
+
+
+def main():
+    scratch = pathlib.Path(tempfile.mkdtemp())
+    try:
+        lines = speed(scratch)
+    finally:
+        shutil.rmtree(scratch)
+    page = [
+        "# Serving GPT-2 small",
+        "",
+        "124,439,808 random weights, a byte-pair tokenizer of 50,257 tokens, "
+        "all",
+        f"signatures; greedy, {PROMPT} tokens of prompt and {NEW} new ones, "
+        f"median of {REPEAT} runs in",
+        "TensorFlow's C++ loader, by `benchmarks/serving.py`. The median "
+        "leaves the first",
+        "run out, which pays for the graph.",
+        "",
+        "| weights | folder | over float32 weights | loads | peak memory |",
+        "|---|---|---|---|---|",
+        *lines,
+    ]
+    RESULT.write_text("\n".join(page) + "\n", encoding="utf-8")
+    print(RESULT.read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main()

@@ -17,7 +17,9 @@ def test_all_checks():
         {"num_segments": 3},
         {
             "x": generator.normal(size=(2, 5, 7)),
-            "segment_ids": np.array([[0, 0, 1, 2, 2], [2, 1, 1, 0, 0]]),
+            "segment_ids": np.array(
+                [[0, 0, 1, 2, 2], [2, 1, 1, 0, 0]], dtype="int32"
+            ),
         },
         (2, 5, 7),
         lambda inputs, weights: reference(**inputs, weights=weights),

@@ -287,7 +287,14 @@ CASES = [
     ),
     ModelCase("lstm_regressor", _lstm_regressor, sums, (1,), loss="mse"),
     ModelCase("cnn_classifier", _cnn, bright_quarters, (4,)),
-    ModelCase("vit_classifier", _vit, bright_quarters, (4,), steps=120),
+    ModelCase(
+        "vit_classifier",
+        _vit,
+        bright_quarters,
+        (4,),
+        steps=400,
+        optimizer=("adam", 0.005),
+    ),
     ModelCase(
         "gpt2",
         _decoder_lm,

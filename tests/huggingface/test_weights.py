@@ -33,6 +33,15 @@ def test_bfloat16_is_widened_without_loss():
     np.testing.assert_array_equal(wide, values.astype("float32"))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 37), (37, 1), (37, 41), (5, 16)])
+def test_transposed_matrices_come_in_c_order(shape, dtype):
+    values = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
+    ordered = weights.as_dtype(values.T, "float32")
+    assert ordered.flags.c_contiguous
+    np.testing.assert_array_equal(ordered, values.T.astype("float32"))
+
+
 def test_other_dtypes_are_rounded_to_nearest():
     values = np.array([1 + 2**-9, 1 + 3 * 2**-9], "float32")
     rounded = weights.as_dtype(values, "bfloat16")

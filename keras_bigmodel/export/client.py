@@ -36,6 +36,9 @@ class Client:
         timeout: Seconds to wait for an answer.
     """
 
+    # An encoder-decoder's is "source_texts".
+    text_input = "prompts"
+
     def __init__(self, model: str, timeout: float = 60.0) -> None:
         self.model = model
         self.timeout = timeout
@@ -56,7 +59,7 @@ class Client:
             prompts: Texts.
             **options: Some of `OPTIONS`, the same for all prompts.
         """
-        inputs = {"prompts": prompts, **_rows(options, len(prompts))}
+        inputs = {self.text_input: prompts, **_rows(options, len(prompts))}
         return [
             _text(text) for text in self.predict("generate", inputs)["text"]
         ]
@@ -68,7 +71,7 @@ class Client:
             prompt: The text.
             **options: Some of `OPTIONS`.
         """
-        inputs = {"prompts": [prompt], **_rows(options, 1)}
+        inputs = {self.text_input: [prompt], **_rows(options, 1)}
         answer = self.predict("prefill", inputs)
         given = ""
         while not answer.get("finish_reason") or not answer["finish_reason"][0]:
@@ -229,6 +232,11 @@ def main() -> None:
     parser.add_argument("--url", default="http://localhost:8501")
     parser.add_argument("--grpc", help="an address; REST is not used then")
     parser.add_argument("--stream", action="store_true")
+    parser.add_argument(
+        "--text-input",
+        default=Client.text_input,
+        help="source_texts for an encoder-decoder",
+    )
     for name, default in OPTIONS.items():
         option = f"--{name.replace('_', '-')}"
         parser.add_argument(option, type=type(default), default=default)
@@ -237,6 +245,7 @@ def main() -> None:
         client: Client = GrpcClient(arguments.model, arguments.grpc)
     else:
         client = RestClient(arguments.model, arguments.url)
+    client.text_input = arguments.text_input
     options = {name: getattr(arguments, name) for name in OPTIONS}
     if arguments.stream:
         for piece in client.stream(arguments.prompt, **options):

@@ -49,7 +49,7 @@ def export_saved_model(
     | language model | `prompts` | `generate`, `generate_ids`, `score`, |
     | | | `prefill`, `decode` |
     | the same without a tokenizer | `token_ids`, `lengths` | `generate_ids` |
-    | encoder-decoder | `source_texts` | `generate` |
+    | encoder-decoder | `source_texts` | `generate`, `prefill`, `decode` |
     | text classifier, tagger | `texts` | |
     | encoder | `texts` | `embed` |
     | image classifier | `image_bytes`, JPEG or PNG | `predict` |

@@ -42,6 +42,8 @@ class LanguageModel:
         ValueError: If the answer does not fit the model's context.
     """
 
+    text_inputs = PROMPTS
+
     def __init__(
         self,
         model: keras.Model,
@@ -84,16 +86,15 @@ class LanguageModel:
             )
             return {"serving_default": default, "generate_ids": ids}
         prompts = {"prompts": self.examples}
-        options = self.option_example(len(self.examples))
         return {
             "serving_default": Signature(
-                self._serve, PROMPTS, lambda: [prompts], self._expect_texts
+                self._serve, PROMPTS, lambda: [prompts], self.expect_texts
             ),
             "generate": Signature(
                 self._generate,
                 {**PROMPTS, **option_specs()},
-                lambda: [{**prompts, **options}],
-                self._expect_texts,
+                lambda: [self.stream_example()],
+                self.expect_texts,
             ),
             "generate_ids": ids,
             **scoring.signatures(self),
@@ -123,6 +124,22 @@ class LanguageModel:
             self.context,
         )
         return self.decoder.start(token_ids, lengths, options)
+
+    def begin(
+        self, prompts: tf.Tensor, options: dict[str, tf.Tensor]
+    ) -> dict[str, Any]:
+        """Reads texts that fit, with the tokens asked for.
+
+        Args:
+            prompts: Strings, (B,).
+            options: Those of `option_specs`, as they came.
+        """
+        return self.start(*self.door.read(prompts), options)
+
+    def stream_example(self) -> dict[str, Any]:
+        """Returns prompts with their options."""
+        options = self.option_example(len(self.examples))
+        return {"prompts": self.examples, **options}
 
     def _serve(self, prompts: tf.Tensor) -> dict[str, tf.Tensor]:
         options = greedy_options(tf.shape(prompts)[0], self.max_new_tokens)
@@ -174,7 +191,12 @@ class LanguageModel:
                 f"allows. Received: max_new_tokens={self.max_new_tokens}"
             )
 
-    def _expect_texts(self, example: dict[str, Any]) -> dict[str, Any]:
+    def expect_texts(self, example: dict[str, Any]) -> dict[str, Any]:
+        """Returns the answers to an example, generated in memory.
+
+        Args:
+            example: Prompts, and options or none.
+        """
         made = self.generate_in_memory(example["prompts"], example)
         return {
             "text": [row.text.encode() for row in made],

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_bigmodel.export.guards import Limits, after, require
+from keras_bigmodel.export.signatures import streaming
 from keras_bigmodel.export.signatures.decoding import Decoder
 from keras_bigmodel.export.signatures.options import (
     check_options,
@@ -38,6 +39,8 @@ class SequenceToSequence:
             answer does not fit the model's context.
     """
 
+    text_inputs = SOURCES
+
     def __init__(
         self,
         model: keras.Model,
@@ -48,21 +51,23 @@ class SequenceToSequence:
     ) -> None:
         pair = isinstance(tokenizer, (tuple, list))
         source, target = tokenizer if pair else (tokenizer, tokenizer)
-        self._model, self._limits = model, limits
+        self._model, self.limits = model, limits
         self._source, self._target = source, target
         self._max_new_tokens = max_new_tokens
         self._context = context_of(model)
         self._check()
         self._examples = examples
         self._source_door = TextDoor(source, limits)
-        self._target_door = TextDoor(target, limits)
-        self._encoder, self._decoder = encoder_and_decoder(model)
+        self.door = TextDoor(target, limits)
+        self._encoder, self._target_decoder = encoder_and_decoder(model)
         self._pad_id = find_pad_id(model, self._call, source)
         if self._pad_id is None:
             # Rows of different lengths cannot share a batch.
             self._examples = examples[:1]
-        self._loop = Decoder(
-            lambda ids, context: self._decoder({"target_ids": ids, **context}),
+        self.decoder = Decoder(
+            lambda ids, context: self._target_decoder(
+                {"target_ids": ids, **context}
+            ),
             int(model.output_shape[-1]),
             self._context,
             [] if target.end_id is None else [target.end_id],
@@ -79,14 +84,15 @@ class SequenceToSequence:
                 self._serve,
                 SOURCES,
                 lambda: [{"source_texts": self._examples}],
-                self._expect,
+                self.expect_texts,
             ),
             "generate": Signature(
                 self._generate,
                 {**SOURCES, **option_specs()},
-                lambda: [self._greedy_example()],
-                self._expect,
+                lambda: [self.stream_example()],
+                self.expect_texts,
             ),
+            **streaming.signatures(self),
         }
 
     def _call(self, source_ids: np.ndarray) -> Any:
@@ -99,26 +105,37 @@ class SequenceToSequence:
         options = greedy_options(batch, self._max_new_tokens)
         return self._generate(source_texts, **options)
 
-    def _generate(
-        self, source_texts: tf.Tensor, **options: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
+    def begin(
+        self, source_texts: tf.Tensor, options: dict[str, tf.Tensor]
+    ) -> dict[str, Any]:
+        """Reads sources that fit, with the tokens asked for.
+
+        Args:
+            source_texts: Strings, (B,).
+            options: Those of `option_specs`, as they came.
+        """
         source_ids, lengths = self._source_door.read(
             source_texts, "source_texts"
         )
         batch = tf.shape(lengths)[0]
-        options = check_options(options, batch, self._limits.new_tokens)
+        options = check_options(options, batch, self.limits.new_tokens)
         source_ids, lengths = self._checked(source_ids, lengths, options)
         target_ids = tf.fill([batch, 1], self._target.start_id)
-        state = self._loop.start(
+        return self.decoder.start(
             target_ids,
             tf.ones_like(lengths),
             options,
             self._encoder(source_ids),
         )
-        num_new = tf.reduce_max(options["max_new_tokens"])
-        _, made = self._loop.advance(state, num_new)
+
+    def _generate(
+        self, source_texts: tf.Tensor, **options: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        state = self.begin(source_texts, options)
+        num_new = tf.reduce_max(state["options"]["max_new_tokens"])
+        _, made = self.decoder.advance(state, num_new)
         return {
-            **self._target_door.write(made["token_ids"], made["num_tokens"]),
+            **self.door.write(made["token_ids"], made["num_tokens"]),
             "num_tokens": made["num_tokens"],
             "finish_reason": tf.where(made["is_stopped"], "stop", "length"),
         }
@@ -131,12 +148,12 @@ class SequenceToSequence:
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns sources that fit, padded as the model wants them."""
         none, start = tf.zeros_like(lengths), tf.ones_like(lengths)
-        fit = check_room(source_ids, lengths, none, self._limits, self._context)
+        fit = check_room(source_ids, lengths, none, self.limits, self._context)
         _, ready = check_room(
             source_ids,
             start,
             options["max_new_tokens"],
-            self._limits,
+            self.limits,
             self._context,
         )
         with tf.control_dependencies([ready]):
@@ -158,7 +175,7 @@ class SequenceToSequence:
                 "Targets begin with the tokenizer's start token, and it has "
                 f"none. Received: tokenizer={self._target}"
             )
-        most = self._limits.new_tokens
+        most = self.limits.new_tokens
         if self._context is not None:
             most = min(most, self._context - 1)
         valid = isinstance(self._max_new_tokens, int)
@@ -168,13 +185,18 @@ class SequenceToSequence:
                 f"Received: max_new_tokens={self._max_new_tokens}"
             )
 
-    def _greedy_example(self) -> dict[str, Any]:
+    def stream_example(self) -> dict[str, Any]:
+        """Returns source texts with options that are greedy."""
         options = greedy_options(len(self._examples), self._max_new_tokens)
         arrays = {name: value.numpy() for name, value in options.items()}
         return {"source_texts": self._examples, **arrays}
 
-    def _expect(self, example: dict[str, Any]) -> dict[str, Any]:
-        """Returns greedy answers by whole passes, without any cache."""
+    def expect_texts(self, example: dict[str, Any]) -> dict[str, Any]:
+        """Returns greedy answers by whole passes, without any cache.
+
+        Args:
+            example: Source texts.
+        """
         texts, counts, reasons = [], [], []
         for row in self._source.encode(example["source_texts"]):
             source_ids = np.array([row or [self._source.start_id]], "int32")

@@ -19,14 +19,14 @@ def signatures(served: Any) -> dict[str, Signature]:
     """Returns the two signatures.
 
     Args:
-        served: The `LanguageModel`.
+        served: The `LanguageModel` or `SequenceToSequence`.
     """
     stream = Stream(served)
     return {
         "prefill": Signature(
             stream.prefill,
-            {"prompts": tf.TensorSpec([None], tf.string), **option_specs()},
-            lambda: [stream.prefill_example()],
+            {**served.text_inputs, **option_specs()},
+            lambda: [served.stream_example()],
             lambda example: {},
         ),
         "decode": Signature(
@@ -42,7 +42,7 @@ class Stream:
     """Generation in steps, with its state as tensors `state_00`, ....
 
     Args:
-        served: The `LanguageModel`.
+        served: The `LanguageModel` or `SequenceToSequence`.
     """
 
     def __init__(self, served: Any) -> None:
@@ -54,13 +54,11 @@ class Stream:
             "is_stopped": tf.TensorSpec([None], tf.bool),
         }
 
-    def prefill(
-        self, prompts: tf.Tensor, **options: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
-        """Reads prompts; returns the state that `decode` takes first."""
-        token_ids, lengths = self._served.door.read(prompts)
-        state = self._served.start(token_ids, lengths, options)
-        none = tf.zeros_like(lengths)
+    def prefill(self, **inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Reads texts; returns the state that `decode` takes first."""
+        (name,) = self._served.text_inputs
+        state = self._served.begin(inputs.pop(name), inputs)
+        none = tf.zeros_like(state["capacity"])
         state |= {
             # No client has to send an array without entries.
             "made": none[:, None],
@@ -100,15 +98,9 @@ class Stream:
             **self._flatten(self._specs),
         }
 
-    def prefill_example(self) -> dict[str, Any]:
-        """Returns prompts with their options."""
-        prompts = self._served.examples
-        options = self._served.option_example(len(prompts))
-        return {"prompts": prompts, **options}
-
     def decode_example(self) -> dict[str, Any]:
         """Returns the state after the prompts, and tokens to make: all."""
-        example = self.prefill_example()
+        example = self._served.stream_example()
         num_tokens = example["max_new_tokens"]
         tensors = {name: tf.constant(value) for name, value in example.items()}
         state = self.prefill(**tensors)
@@ -121,13 +113,7 @@ class Stream:
         Args:
             example: As `decode_example` gives it.
         """
-        first = self.prefill_example()
-        made = self._served.generate_in_memory(first["prompts"], first)
-        return {
-            "text": [row.text.encode() for row in made],
-            "num_tokens": [len(row.token_ids) for row in made],
-            "finish_reason": [row.finish_reason.encode() for row in made],
-        }
+        return self._served.expect_texts(self._served.stream_example())
 
     def _flatten(self, state: Any) -> dict[str, Any]:
         tf.nest.assert_same_structure(state, self._specs)

@@ -2,7 +2,9 @@
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+
+_BAR = 24
 
 
 def heading(text: str) -> None:
@@ -39,6 +41,29 @@ def stream(pieces: Iterable[str]) -> str:
 def megabytes(count: float) -> str:
     """A number of bytes, readable."""
     return f"{count / 1e6:,.1f} MB"
+
+
+def progress(title: str) -> Callable[[int, int | None], None] | None:
+    """A bar that moves, None where nobody looks: it goes to a terminal alone.
+
+    Args:
+        title: what is done.
+
+    Returns:
+        To be called with how much is done, and of how much if that is known.
+    """
+    if not sys.stderr.isatty():
+        return None
+
+    def show(done: int, total: int | None = None) -> None:
+        filled = _BAR if total is None else _BAR * done // total
+        bar = "█" * filled + "·" * (_BAR - filled)
+        of = "" if total is None else f" of {total:,}"
+        end = "\n" if done == total else ""
+        line = f"\r{title} {bar} {done:,}{of}"
+        print(line, end=end, file=sys.stderr, flush=True)
+
+    return show
 
 
 def add_model_option(parser: argparse.ArgumentParser) -> None:

@@ -31,7 +31,13 @@ def run(options: argparse.Namespace) -> None:
     """Score the whole text."""
     documents = read_documents(options.text)
     model, tokenizer = load_model(options.model)
-    result = score(model, tokenizer, documents, max_sequence_length(model))
+    result = score(
+        model,
+        tokenizer,
+        documents,
+        max_sequence_length(model),
+        progress=console.progress("Batches"),
+    )
     references = compressed_bits_per_byte(documents)
     report = {
         "bytes": result.text_bytes,

@@ -9,6 +9,7 @@ import tempfile
 import keras
 
 from keras_bigmodel import huggingface
+from keras_bigmodel.cli import console
 from keras_bigmodel.generation.prompts import context_of
 from keras_bigmodel.text import Tokenizer
 
@@ -61,7 +62,9 @@ def load_model(
     """
     folder = pathlib.Path(source)
     if not (folder / MODEL_FILE).exists():
-        return huggingface.load(source, dtype)
+        return huggingface.load(
+            source, dtype, progress=console.progress("Loading tensors")
+        )
     if dtype is not None:
         raise ValueError(
             "A trained model keeps the dtype it was trained in. "

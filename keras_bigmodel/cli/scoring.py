@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 from keras import ops
@@ -43,6 +43,7 @@ def score(
     documents: Sequence[str],
     sequence_length: int,
     batch_size: int = 16,
+    progress: Callable[[int, int | None], None] | None = None,
 ) -> Score:
     """Predict every token of the documents once, from what stands before it.
 
@@ -55,6 +56,8 @@ def score(
         documents: the texts.
         sequence_length: tokens in a window.
         batch_size: windows at a time.
+        progress: called after each batch, with how many there were and, at
+            the end, how many there are in all.
 
     Raises:
         ValueError: the documents are shorter than one window.
@@ -66,7 +69,7 @@ def score(
         batch_size,
         overlap=sequence_length // 2,
     )
-    nats, tokens = 0.0, 0
+    nats, tokens, batches = 0.0, 0, 0
     for token_ids, next_ids, weights in dataset:
         logits = ops.cast(model(token_ids, training=False), "float32")
         losses = keras.losses.sparse_categorical_crossentropy(
@@ -74,4 +77,9 @@ def score(
         )
         nats += float(ops.sum(losses * weights))
         tokens += int(ops.sum(weights))
+        batches += 1
+        if progress is not None:
+            progress(batches, None)
+    if progress is not None:
+        progress(batches, batches)
     return Score(nats, tokens, num_bytes(documents))

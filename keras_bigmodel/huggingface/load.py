@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ def load(
     dtype: Any = None,
     *,
     allow_nonfinite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> tuple[keras.Model, text.Tokenizer | None]:
     """Returns the model and the tokenizer of a Hugging Face checkpoint.
 
@@ -51,6 +53,8 @@ def load(
         dtype: Dtype policy of the model; default: Keras's. The checkpoint's
             own precision does not matter.
         allow_nonfinite: Whether tensors may hold NaN or infinity.
+        progress: Called after each row of the family's table of weights, with
+            how many are read and how many there are.
 
     Returns:
         The model, and its tokenizer, or None where the folder has none.
@@ -76,7 +80,7 @@ def load(
     model = build_empty(
         lambda: family.build(**options, dtype=dtype, name=family.model_type)
     )
-    load_weights(model, family, options, checkpoint, allow_nonfinite)
+    load_weights(model, family, options, checkpoint, allow_nonfinite, progress)
     return model, load_tokenizer(checkpoint, model)
 
 

@@ -64,6 +64,7 @@ def load_weights(
     options: Mapping[str, Any],
     checkpoint: Checkpoint,
     allow_nonfinite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Gives an empty model its values.
 
@@ -73,6 +74,8 @@ def load_weights(
         options: The model's arguments.
         checkpoint: Holds the tensors.
         allow_nonfinite: Whether NaN and infinity may come.
+        progress: Called after each row, with how many are read and how many
+            there are.
 
     Raises:
         ValueError: If tensors are missing, surplus, misshaped or not of
@@ -97,8 +100,10 @@ def load_weights(
         for name in theirs:
             checkpoint.release(name)
 
-    for row in rows:
+    for done, row in enumerate(rows, start=1):
         load_row(row)
+        if progress is not None:
+            progress(done, len(rows))
     for variable in model.variables:
         if OWN.search(variable.path):
             variable._deferred_initialize()

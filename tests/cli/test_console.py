@@ -30,3 +30,16 @@ def test_progress_bar_moves_on_terminals_only(monkeypatch):
     assert console.fit_verbosity() == 1
     monkeypatch.setattr("sys.stdout.isatty", lambda: False, raising=False)
     assert console.fit_verbosity() == 2
+
+
+def test_a_bar_moves_on_a_terminal_alone(monkeypatch, capsys):
+    assert console.progress("Reading") is None
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    show = console.progress("Reading")
+    show(1, 3)
+    show(3, 3)
+    first, last = capsys.readouterr().err.split("\r")[1:]
+    assert first == f"Reading {'█' * 8}{'·' * 16} 1 of 3"
+    assert last == f"Reading {'█' * 24} 3 of 3\n"
+    show(7, None)
+    assert capsys.readouterr().err.endswith(" 7")

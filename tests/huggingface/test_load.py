@@ -105,3 +105,12 @@ def test_without_the_hub(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"install keras-bigmodel\[hub\]"):
         find_folder("owner/name")
+
+
+def test_progress_is_told(unpack):
+    folder, _ = unpack("gpt2", "plain")
+    told = []
+    kbm.huggingface.load(folder, progress=lambda *counts: told.append(counts))
+    total = len(told)
+    assert told == [(done, total) for done in range(1, total + 1)]
+    assert total > 20

@@ -35,11 +35,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             the command line.
 
     Returns:
-        The exit code: 0, or 2 where the input is wrong.
+        The exit code: 0; 1 where what was made does not work; 2 where the
+        input is wrong; 130 where the user stopped it.
     """
     parser = argparse.ArgumentParser(
         prog="keras_bigmodel",
         description="Big models for Keras: train, sample, export, serve.",
+        epilog="Exit codes: 0 done, 1 what was made does not work, 2 the "
+        "input is wrong, 130 stopped.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     for name, module in COMMANDS.items():
@@ -58,6 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"keras_bigmodel {options.command}: {error}", file=sys.stderr)
         return 2
+    except RuntimeError as error:
+        print(f"keras_bigmodel {options.command}: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
         return 130

@@ -23,6 +23,17 @@ def test_unknown_words_are_refused(arguments, capsys):
     assert "usage: keras_bigmodel" in capsys.readouterr().err
 
 
+def test_what_does_not_work_has_a_code_of_its_own(monkeypatch, capsys):
+    def broken(options):
+        raise RuntimeError("it does not answer")
+
+    monkeypatch.setattr(__main__.COMMANDS["demo"], "run", broken)
+    assert __main__.main(["demo"]) == 1
+    assert (
+        capsys.readouterr().err == "keras_bigmodel demo: it does not answer\n"
+    )
+
+
 def test_interruption_is_no_traceback(monkeypatch, capsys):
     def interrupted(options):
         raise KeyboardInterrupt

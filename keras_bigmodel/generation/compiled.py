@@ -33,6 +33,20 @@ def compiled_program(
     return programs[key]
 
 
+def scatter_for(jit_compile: bool) -> Any:
+    """Returns how a compiled program writes into its caches; None: as usual.
+
+    Args:
+        jit_compile: Whether TensorFlow compiles by XLA, which like JAX writes
+            in place by itself.
+    """
+    if keras.config.backend() != "tensorflow" or jit_compile:
+        return None
+    from keras_bigmodel.generation import tensorflow_scatter
+
+    return tensorflow_scatter.scatter_in_place
+
+
 def _compile(model: keras.Model, program: Any, jit_compile: bool) -> Any:
     backend = keras.config.backend()
     if backend == "tensorflow":

@@ -238,14 +238,15 @@ def _pieces(
         yield [row.end() for row in outputs]
         return
     carry = program.start(prompt)
-    options = {**options, "num_steps": np.int32(min(STREAM_STEPS, total))}
-    done = 0
+    options, done, steps = dict(options), 0, 1
     while done < total and not all(row.is_finished for row in outputs):
         options["limits"] = np.array(
             [0 if row.is_finished else total for row in outputs], "int32"
         )
+        # The first token is not kept waiting for others.
+        options["num_steps"] = np.int32(min(steps, total))
         carry, made = program.advance(carry, options)
-        done += int(options["num_steps"])
+        done, steps = done + steps, STREAM_STEPS
         yield [row.take(part) for row, part in _shares(outputs, made)]
     yield [row.end() for row in outputs]
 

@@ -34,6 +34,7 @@ class Program:
         encoder: For an encoder-decoder model, from source ids to the dict that
             `step` takes beside `target_ids`; None: `step` takes token ids
             alone.
+        scatter: Writes rows into the caches, see `DecodingScope`.
     """
 
     # Slots that steps may use beyond the tokens that are kept.
@@ -49,6 +50,7 @@ class Program:
         context: int | None = None,
         long_prompts: bool = True,
         encoder: Callable[[Tensor], dict[str, Tensor]] | None = None,
+        scatter: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
     ) -> None:
         self.step = step
         self.sampler = sampler
@@ -58,6 +60,7 @@ class Program:
         self.chunk = prefill_chunk(context)
         self.long_prompts = long_prompts
         self.encoder = encoder
+        self.scatter = scatter
 
     def start(
         self,
@@ -215,18 +218,29 @@ class Program:
         self,
         token_ids: Tensor,
         context: dict[str, Tensor],
-        scope: DecodingScope,
+        capacity: Any,
+        state: dict[str, Tensor] | None,
+        padding_mask: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Reads some tokens in one step of a scope.
+        """Reads some tokens in one step.
 
         Args:
             token_ids: int32, (B, T).
             context: What the encoder gave; empty without one.
-            scope: A scope that is not yet active.
+            capacity: Slots of the caches.
+            state: What the steps before left; None: nothing.
+            padding_mask: Booleans, (B, T), True where there is a token.
 
         Returns:
             The logits, (B, T, V), and the state after the step.
         """
+        scope = DecodingScope(
+            capacity,
+            state=state,
+            padding_mask=padding_mask,
+            cache_dtype=self.cache_dtype,
+            scatter=self.scatter,
+        )
         inputs = token_ids
         if self.encoder is not None:
             inputs = {"target_ids": token_ids, **context}
@@ -249,15 +263,9 @@ class Program:
 
         def piece_of(start: Any, size: Any, state: dict | None) -> dict:
             index = start + ops.arange(size, dtype="int32")
-            scope = DecodingScope(
-                capacity,
-                state=state,
-                padding_mask=index[None, :] < lengths[:, None],
-                cache_dtype=self.cache_dtype,
-            )
-            return self.read(
-                ops.take(token_ids, index, axis=1), context, scope
-            )[1]
+            ids = ops.take(token_ids, index, axis=1)
+            visible = index[None, :] < lengths[:, None]
+            return self.read(ids, context, capacity, state, visible)[1]
 
         if state is not None:
             rows = ops.shape(token_ids)[0]
@@ -281,10 +289,9 @@ class Program:
     def _logits(
         self, carry: dict[str, Any], capacity: Any
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        scope = DecodingScope(
-            capacity, state=carry["state"], cache_dtype=self.cache_dtype
+        logits, state = self.read(
+            carry["token"], carry["context"], capacity, carry["state"]
         )
-        logits, state = self.read(carry["token"], carry["context"], scope)
         return ops.cast(logits[:, 0], "float32"), state
 
     def _pick(

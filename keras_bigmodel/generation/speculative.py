@@ -16,7 +16,7 @@ from keras import ops
 
 from keras_bigmodel.generation.program import Program
 from keras_bigmodel.generation.randomness import uniforms
-from keras_bigmodel.layers.decoding import LENGTHS, DecodingScope
+from keras_bigmodel.layers.decoding import LENGTHS
 
 Tensor = Any
 
@@ -94,10 +94,9 @@ class SpeculativeProgram(Program):
                 carry["memory"], carry["token"], capacity
             )
             read = ops.concatenate([carry["token"], guesses], axis=1)
-            scope = DecodingScope(
-                capacity, state=carry["state"], cache_dtype=self.cache_dtype
+            logits, state = self.read(
+                read, carry["context"], capacity, carry["state"]
             )
-            logits, state = self.read(read, carry["context"], scope)
             logits = ops.cast(logits, "float32")
             picked = self._pick_all(logits, carry["count"], seeds, parameters)
             kept, ended = self._keep(
@@ -283,10 +282,7 @@ class ModelGuesser:
         for index in range(self.num_guesses + 1):
             # The last guess is read as well, so that its keys are there if
             # all guesses turn out right.
-            scope = DecodingScope(capacity, state=state)
-            with scope:
-                logits = self._program.step(token)
-            state = scope.state
+            logits, state = self._program.read(token, {}, capacity, state)
             if index < self.num_guesses:
                 token = ops.argmax(logits[:, -1], axis=-1)
                 token = ops.cast(token, "int32")[:, None]

@@ -53,6 +53,8 @@ class DecodingScope:
             a token; None: everywhere, or as the model's own mask says.
         cache_dtype: Float type of the keys and values kept; None: the type
             they are computed in.
+        scatter: Writes rows into a cache, with the arguments of
+            `keras.ops.scatter_update`, which is the default.
 
     Raises:
         ValueError: If a step does not fit the slots (where lengths are known:
@@ -88,6 +90,7 @@ class DecodingScope:
         state: dict[str, Tensor] | None = None,
         padding_mask: Tensor | None = None,
         cache_dtype: str | None = None,
+        scatter: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
     ) -> None:
         if isinstance(max_length, int) and max_length < 1:
             raise ValueError(
@@ -104,6 +107,7 @@ class DecodingScope:
             padding_mask = check_mask(padding_mask, "padding_mask", rank=2)
         self.max_length = max_length
         self.cache_dtype = cache_dtype
+        self.scatter = scatter or ops.scatter_update
         self._state = dict(state or {})
         self._given_mask = padding_mask
         self._most_seen = 0 if not self._state else None

@@ -107,11 +107,15 @@ class FeedForward(keras.layers.Layer):
 
     def call(self, x: Tensor, training: bool | None = None) -> Tensor:
         """Returns what the network makes of each position of `x`."""
-        if self.gated:
-            wide = self._activate(project(self.gate, x)) * project(self.up, x)
-        else:
-            wide = self._activate(project(self.up, x))
-        return project(self.down, self._dropout(wide, training=training))
+
+        def network(rows: Tensor) -> Tensor:
+            if self.gated:
+                wide = self._activate(self.gate(rows)) * self.up(rows)
+            else:
+                wide = self._activate(self.up(rows))
+            return self.down(self._dropout(wide, training=training))
+
+        return project(network, x)
 
     def compute_output_shape(
         self, input_shape: tuple[int | None, ...]

@@ -187,7 +187,9 @@ class GroupedAttention(keras.layers.Layer):
                 output = self._attend_plainly(
                     heads, visibility, added, recorder, training
                 )
-        return self.output_projection(dot_product.ungroup_heads(output))
+        return project(
+            self.output_projection, dot_product.ungroup_heads(output)
+        )
 
     def _fuses(self, bias: Tensor | None) -> bool:
         # Fused kernels would round a bias to the compute dtype.

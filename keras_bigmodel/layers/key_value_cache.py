@@ -136,7 +136,7 @@ def _put(scope, cache, x, slots, window):
         return ops.reshape(ops.stack(parts, axis=-1), (-1, 3))
 
     where = scope.shared(("slots", heads, window), indices)
-    return ops.scatter_update(cache, where, ops.reshape(x, (-1, dim)))
+    return scope.scatter(cache, where, ops.reshape(x, (-1, dim)))
 
 
 def _roll(scope, ring, x, slots, window):

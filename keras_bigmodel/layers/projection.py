@@ -1,15 +1,17 @@
-"""Applies a Keras Dense layer to sequences as one plain matrix product."""
+"""Applies Keras Dense layers to sequences as plain matrix products."""
 
+from collections.abc import Callable
 from typing import Any
 
-import keras
 from keras import ops
 
 Tensor = Any
 
 
 def project(
-    layer: keras.layers.Layer, x: Tensor, features: tuple[int, ...] = (-1,)
+    layer: Callable[[Tensor], Tensor],
+    x: Tensor,
+    features: tuple[int, ...] = (-1,),
 ) -> Tensor:
     """Returns what `layer` gives for the last axis of x.
 
@@ -19,7 +21,8 @@ def project(
     step is one token.
 
     Args:
-        layer: A layer that maps (rows, features) to (rows, units).
+        layer: A layer, or a function of several, that maps (rows, features)
+            to (rows, units).
         x: (batch, sequence, features), or of another rank.
         features: The shape to give to the units, for example (heads,
             head_dim).

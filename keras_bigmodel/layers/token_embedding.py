@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_bigmodel.layers.decoding import DecodingScope
+from keras_bigmodel.layers.projection import project
 
 Tensor = Any
 
@@ -179,7 +180,7 @@ class TokenEmbedding(keras.layers.Layer):
     def products(self, hidden: Tensor) -> Tensor:
         """Returns hidden states times the table; replaced as `rows` is."""
         table = ops.cast(self.embeddings, self.compute_dtype)
-        return ops.matmul(hidden, ops.transpose(table))
+        return project(lambda x: ops.matmul(x, ops.transpose(table)), hidden)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""

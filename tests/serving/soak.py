@@ -3,9 +3,10 @@
     python -m tests.serving.soak [--minutes=30] [--clients=8]
 
 TensorFlow's C++ loader runs all signatures of a language model, with batches of
-1 and 3 rows and some requests that are refused, from several threads at once. Every answer is compared with the first one of its thread, and those with
-the model in memory. The first fifth of the time warms up; after it, memory may
-grow by 1 %. Otherwise the program ends with status 1.
+1 and 3 rows and some requests that are refused, from several threads at once.
+Every answer is compared with the first one of its thread, and those with the
+model in memory. The first fifth of the time warms up; after it, memory may grow
+by 1 %. Otherwise the program ends with status 1.
 """
 
 import argparse

@@ -234,6 +234,7 @@ COMMON = Irrelevant(
         """
         architectures model_type torch_dtype dtype transformers_version
         _name_or_path name_or_path _commit_hash auto_map tokenizer_class prefix
+        _num_labels is_llama_config output_past
         use_cache return_dict return_dict_in_generate output_scores
         output_hidden_states output_attentions output_router_logits
         torchscript use_bfloat16 tf_legacy_loss problem_type finetuning_task
@@ -259,4 +260,5 @@ COMMON_FIXED = (
     Fixed("chunk_size_feed_forward", default=0),
     Fixed("add_cross_attention", default=False),
     Fixed("pruned_heads", default={}),
+    Fixed("rope_interleaved", default=False),
 )

@@ -75,6 +75,15 @@ def test_options_that_are_not_supported(entries, message, adapted, tmp_path):
         kbm.huggingface.load_adapters(adapted[1], tmp_path)
 
 
+def test_what_peft_writes_of_options_that_are_off(adapted, tmp_path):
+    kbm.huggingface.save_adapters(adapted[0], tmp_path)
+    path = tmp_path / "adapter_config.json"
+    more = {"megatron_core": "megatron.core", "qalora_group_size": 16}
+    path.write_text(json.dumps({**json.loads(path.read_text()), **more}))
+    kbm.huggingface.load_adapters(adapted[1], tmp_path)
+    np.testing.assert_allclose(adapted[1](IDS), adapted[0](IDS), atol=1e-5)
+
+
 def test_wrong_tensors_are_all_named(adapted, tmp_path):
     model, other = adapted
     before = np.asarray(other(IDS))

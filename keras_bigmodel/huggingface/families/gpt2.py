@@ -86,6 +86,7 @@ GPT2 = Family(
             names=tuple(
                 """
                 reorder_and_upcast_attn n_ctx id2label label2id is_decoder
+                n_special predict_special_tokens
                 summary_type summary_use_proj summary_activation
                 summary_proj_to_labels summary_first_dropout
                 """.split()

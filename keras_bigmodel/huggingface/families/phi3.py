@@ -9,6 +9,7 @@ from keras_bigmodel.huggingface.families.llama import (
     llama_fields,
     pre_normalized_rows,
 )
+from keras_bigmodel.huggingface.fields import Fixed
 from keras_bigmodel.huggingface.rotary_fields import Rotary, Windows
 from keras_bigmodel.huggingface.rows import Row
 from keras_bigmodel.huggingface.transforms import JOINED_TRANSPOSED
@@ -50,6 +51,11 @@ PHI3 = dataclasses.replace(
         ACTIVATION,
         Windows(),
         Rotary(),
+        Fixed("attention_bias", default=False),
+        Fixed("mlp_bias", default=False),
+        Fixed("lm_head_bias", default=False),
+        Fixed("full_attn_mod", default=1),
+        Fixed("interpolate_factor", default=1),
     ),
     rows=_rows,
 )

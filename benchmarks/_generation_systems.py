@@ -224,6 +224,26 @@ class Memory:
             "needed": width * self.batch * self.room,
         }
 
+    def endless(self, positions: str, num_tokens: int) -> dict:
+        """Returns how much memory grows far beyond a model's context."""
+        import resource
+
+        model = self.kbm.models.decoder_lm(
+            101, 64, 2, 2, 64, position_encoding=positions, sliding_window=32
+        )
+        made, peaks = 0, []
+        for piece in self.kbm.generate(
+            model,
+            [1, 2, 3],
+            max_new_tokens=num_tokens,
+            stream=True,
+            beyond_context=True,
+        ):
+            made += len(piece)
+            usage = resource.getrusage(resource.RUSAGE_SELF)
+            peaks.append(usage.ru_maxrss * 1024)
+        return {"tokens": made, "grown": peaks[-1] - peaks[len(peaks) // 10]}
+
 
 SYSTEMS = {
     "ours": Ours,

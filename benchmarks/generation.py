@@ -125,7 +125,8 @@ def measure(part: str, pythons: dict[str, str], repeats: int) -> dict:
     if part == "first call":
         return {part: first_calls(pythons, repeats)}
     if part == "memory":
-        return {part: memory(pythons["ours"])}
+        python = pythons["ours"]
+        return {part: memory(python), "endless": endless(python)}
     if part == "look-up":
         pythons = {"ours": pythons["ours"]}
     flags = ["xla"] if part == "xla" else []
@@ -232,6 +233,16 @@ def memory(python: str) -> dict[str, float]:
     return found
 
 
+def endless(python: str) -> dict[str, float]:
+    """Returns bytes a token by which memory grows over 10,000 tokens."""
+    system, found = System("memory", python), {}
+    for positions in ("rotary", "alibi"):
+        answer = system.do("endless", positions=positions, num_tokens=10_000)
+        found[positions] = answer["grown"] / answer["tokens"]
+    system.close()
+    return found
+
+
 def report(found: dict) -> list[str]:
     """Returns the page's tables of what was measured so far."""
     lines = ["| work | system | seconds | tokens/s | ours is | aim |"]
@@ -257,6 +268,9 @@ def report(found: dict) -> list[str]:
         lines += ["|---|---|---|"]
         for name, ratio in found["memory"].items():
             lines.append(f"| {name} | {ratio:.2f} x | <= 1.2 |")
+        lines += ["", "| window, 10,000 tokens | growth a token |", "|---|---|"]
+        for name, grown in found["endless"].items():
+            lines.append(f"| {name} | {grown:.0f} bytes |")
     if "limit" in found:
         speed = found["limit"]["bytes per second"] / 1e9
         lines += ["", f"A matrix-vector product read {speed:.1f} GB/s."]

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from keras_bigmodel.layers.encoder_context import encoder_and_decoder
+from keras_bigmodel.layers.positions import LearnedPositionEncoding
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,11 +170,15 @@ def check_room(
     """Says if prompts and their continuations do not fit the context.
 
     Raises:
-        ValueError: If they do not, or `max_new_tokens` is not positive.
+        ValueError: If they do not, `max_new_tokens` is not positive, or the
+            model has no positions beyond its context.
     """
     check_positive(max_new_tokens)
     context = context_of(model)
-    if context is None or beyond_context:
+    if context is None:
+        return
+    if beyond_context:
+        _check_positions_go_on(model)
         return
     longest = max(map(len, rows.ids))
     if longest + max_new_tokens > context:
@@ -189,6 +194,16 @@ def check_room(
             f"A source of {longest} tokens does not fit the model's context. "
             f"Shorten it. Received: max_sequence_length={context}"
         )
+
+
+def _check_positions_go_on(model: keras.Model) -> None:
+    for layer in model._flatten_layers():
+        if isinstance(layer, LearnedPositionEncoding):
+            raise ValueError(
+                "Learned positions end with the context: only positions that "
+                "are computed, such as rotary ones, go on beyond it. "
+                f"Received: beyond_context=True, layer={layer.name!r}"
+            )
 
 
 def check_positive(max_new_tokens: int) -> None:

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 import keras_bigmodel as kbm
+from keras_bigmodel.generation import choice
 from keras_bigmodel.generation.program import (
     PREFILL_CHUNK,
     Program,
@@ -60,3 +61,33 @@ def test_pieces_of_a_prompt_fit_the_context():
     assert prefill_chunk(None) == PREFILL_CHUNK
     assert prefill_chunk(8) == 8
     assert prefill_chunk(10**6) == PREFILL_CHUNK
+
+
+@pytest.mark.parametrize("positions", ["rotary", "alibi"])
+def test_goes_on_beyond_the_context_in_flat_memory(positions):
+    model = kbm.models.decoder_lm(
+        19, 32, 1, 2, 8, position_encoding=positions, sliding_window=7
+    )
+    program = choice.program_for(
+        model, kbm.samplers.Greedy(), 19, (), choice.Options()
+    )[0]
+    steps = 2000
+    prompt = {
+        "prompt_ids": PROMPTS,
+        "lengths": LENGTHS,
+        "capacity": np.int32(len(PROMPTS[0]) - 1 + steps),
+    }
+    carry = program.start(prompt)
+    shapes = {name: x.shape for name, x in carry["state"].items()}
+    # Two caches of heads, window and head_dim, and the rows' lengths.
+    size = sum(int(np.prod(shape)) for shape in shapes.values())
+    assert size == 2 * (2 * 2 * 7 * 4) + 2
+    settings = options([steps] * 2, np.int32(steps))
+    del settings["capacity"]
+    carry, made = program.advance(carry, settings)
+    assert {name: x.shape for name, x in carry["state"].items()} == shapes
+    assert made["counts"].tolist() == [steps, steps]
+    # One layer sees a window, whatever stands before it.
+    for row in made["tokens"]:
+        logits = np.array(model(row[None, -8:-1]))
+        assert logits[0, -1].argmax() == row[-1]

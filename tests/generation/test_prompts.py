@@ -55,3 +55,12 @@ def test_context_is_the_least_of_the_layers(model):
         position_encoding=kbm.layers.LearnedPositionEncoding(9),
     )
     assert prompts.context_of(learned) == 9
+
+
+def test_learned_positions_end_with_the_context():
+    model = kbm.models.decoder_lm(
+        37, 8, 1, 1, 4, position_encoding="learned", sliding_window=3
+    )
+    rows = prompts.read([3, 4], None, model)
+    with pytest.raises(ValueError, match="Learned positions end"):
+        prompts.check_room(rows, model, 20, beyond_context=True)

@@ -35,7 +35,6 @@ def test_a_file_is_no_folder(trained, tmp_path, capsys):
     ("kind", "signature", "output"),
     [
         ("text_classifier", "serving_default", "labels"),
-        ("encoder_decoder", "generate", "text"),
         ("vit", "predict", "labels"),
     ],
 )

@@ -9,7 +9,9 @@ import pytest
 
 import keras_bigmodel as kbm
 from keras_bigmodel.huggingface.load import find_folder
+from tests.cli import checkpoints
 from tests.huggingface import family_checks
+from tests.huggingface.conftest import change
 
 pytestmark = pytest.mark.tensorflow
 
@@ -114,3 +116,19 @@ def test_progress_is_told(unpack):
     total = len(told)
     assert told == [(done, total) for done in range(1, total + 1)]
     assert total > 20
+
+
+def test_a_decoder_begins_as_its_checkpoint_says(tmp_path):
+    folder = checkpoints.save_checkpoint("encoder_decoder", tmp_path)
+    model, tokenizer = kbm.huggingface.load(folder)
+    assert tokenizer.start_id == 0
+    answers = kbm.generate(model, ["to be"], tokenizer, max_new_tokens=3)
+    assert answers == kbm.generate(
+        model, ["to be"], tokenizer, max_new_tokens=3, start_id=0
+    )
+    change(folder, decoder_start_token_id=5)
+    assert kbm.huggingface.load(folder)[1].start_id == 5
+    for wrong in (-1, 10**6, "a", True):
+        change(folder, decoder_start_token_id=wrong)
+        with pytest.raises(ValueError, match="decoder_start_token_id must be"):
+            kbm.huggingface.load(folder)

@@ -75,6 +75,8 @@ def program_for(
     slack = getattr(sampler, "num_guesses", 0)
     if slack:
         check_rewindable(model)
+    if isinstance(sampler, samplers.Speculative):
+        _check_draft(sampler.draft_model, vocabulary_size)
     key: Hashable = (sampler.kind(), processors, options)
 
     def make() -> Program:
@@ -101,6 +103,17 @@ def program_for(
     return program, parameters, slack
 
 
+def _check_draft(draft: keras.Model, vocabulary_size: int) -> None:
+    check_rewindable(draft)
+    its_size = prompts.vocabulary_of(draft)
+    if its_size != vocabulary_size:
+        raise ValueError(
+            "A draft model guesses tokens of the model's own vocabulary. "
+            f"Received: {vocabulary_size} tokens in the model, {its_size} in "
+            "the draft model"
+        )
+
+
 def check_rewindable(model: keras.Model) -> None:
     """Says if a model's caches cannot go back to before a wrong guess.
 
@@ -121,7 +134,6 @@ def _guesser(sampler: Any, options: Options) -> Any:
     if isinstance(sampler, samplers.PromptLookup):
         return PromptGuesser(sampler.num_guesses, sampler.longest_match)
     draft = sampler.draft_model
-    check_rewindable(draft)
     program = Program(
         draft,
         samplers.Greedy(),

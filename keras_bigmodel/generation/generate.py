@@ -105,12 +105,14 @@ def generate(
         4
     """
     sampler = samplers.resolve(sampler)
+    processors = prompt_rows.listed(processors, "processors")
     rows = prompt_rows.read(prompts, tokenizer, model, start_id)
     if prefix is None:
-        prompt_rows.check_room(rows, model, max_new_tokens, beyond_context)
+        for reader in (model, getattr(sampler, "draft_model", model)):
+            prompt_rows.check_room(rows, reader, max_new_tokens, beyond_context)
     else:
         _check_prefix(prefix, model, rows, max_new_tokens, cache_dtype)
-    stops = Stops.read(stop, rows.tokenizer)
+    stops = Stops.read(stop, rows.tokenizer, rows.vocabulary_size)
     _check_combination(
         sampler, stops, processors, stream=stream, details=details
     )
@@ -173,6 +175,12 @@ def _check_combination(
             "A stream yields pieces, not details. "
             "Received: stream=True, details=True"
         )
+    wrong = [x for x in processors if not hasattr(x, "process")]
+    if wrong:
+        raise ValueError(
+            "`processors` are of `kbm.generation`, such as `BannedTokens`. "
+            f"Received: processors={wrong}"
+        )
     picks_one = isinstance(sampler, (samplers.Greedy, samplers.Sample))
     if processors and not picks_one:
         raise ValueError(
@@ -207,6 +215,11 @@ def _check_prefix(
     max_new_tokens: int,
     cache_dtype: str | None,
 ) -> None:
+    if not isinstance(prefix, Prefix):
+        raise ValueError(
+            "`prefix` must be a `kbm.generation.Prefix`. "
+            f"Received: prefix={prefix!r}"
+        )
     if prefix.model is not model or prefix.cache_dtype != cache_dtype:
         raise ValueError(
             "A prefix goes with the model and the `cache_dtype` it was made "

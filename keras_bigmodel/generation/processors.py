@@ -105,6 +105,11 @@ class BannedTokens:
     ) -> Tensor:
         """Returns the logits without those tokens."""
         _check_vocabulary(self.token_ids, logits)
+        if len(set(self.token_ids)) == logits.shape[-1]:
+            raise ValueError(
+                "Some token must be left to pick. Received: token_ids with all "
+                f"{logits.shape[-1]} tokens of the vocabulary"
+            )
         return ops.where(_one_of(self.token_ids, logits), FORBIDDEN, logits)
 
     def update(

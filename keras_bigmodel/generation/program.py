@@ -240,6 +240,7 @@ class Program:
             padding_mask=padding_mask,
             cache_dtype=self.cache_dtype,
             scatter=self.scatter,
+            may_overrun=self.slack > 0,
         )
         inputs = token_ids
         if self.encoder is not None:

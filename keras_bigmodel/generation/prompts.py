@@ -1,6 +1,7 @@
 """Reads and checks what a caller gives `generate`."""
 
 import dataclasses
+import numbers
 import secrets
 from collections.abc import Iterator
 from typing import Any
@@ -110,6 +111,7 @@ def _rows(prompts: Any, tokenizer: Any) -> tuple[list[list[int]], bool]:
     if isinstance(prompts, np.ndarray):
         prompts = prompts.tolist()
     many = (str, list, tuple, np.ndarray)
+    prompts = listed(prompts, "prompts")
     is_single = isinstance(prompts, str) or (
         len(prompts) > 0 and not isinstance(prompts[0], many)
     )
@@ -123,6 +125,19 @@ def _rows(prompts: Any, tokenizer: Any) -> tuple[list[list[int]], bool]:
         rows = _encode(rows, tokenizer)
     rows = [_checked(row, index, tokenizer) for index, row in enumerate(rows)]
     return rows, is_single
+
+
+def listed(values: Any, name: str) -> Any:
+    """Returns a list, a tuple or a string as it is.
+
+    Raises:
+        ValueError: If it is something else.
+    """
+    if not isinstance(values, (str, list, tuple)):
+        raise ValueError(
+            f"`{name}` must be a list. Received: {name}={values!r}"
+        )
+    return values
 
 
 def _check_vocabulary(rows: list[list[int]], vocabulary_size: int) -> None:
@@ -212,7 +227,8 @@ def check_positive(max_new_tokens: int) -> None:
     Raises:
         ValueError: If it is not.
     """
-    if not isinstance(max_new_tokens, (int, np.integer)) or max_new_tokens < 1:
+    whole = isinstance(max_new_tokens, (int, np.integer))
+    if isinstance(max_new_tokens, bool) or not whole or max_new_tokens < 1:
         raise ValueError(
             "`max_new_tokens` must be a positive integer. "
             f"Received: max_new_tokens={max_new_tokens}"
@@ -223,20 +239,24 @@ def seeds_of(seed: Any, batch_size: int) -> np.ndarray:
     """Returns a seed for each row, int32.
 
     Raises:
-        ValueError: If there are several seeds and not one for each row.
+        ValueError: If a seed is no integer, or there are several seeds and
+            not one for each row.
     """
     if seed is None:
-        seeds = [secrets.randbits(32) for _ in range(batch_size)]
-    elif np.ndim(seed) == 0:
-        seeds = [int(seed)] * batch_size
-    else:
-        seeds = [int(entry) for entry in seed]
+        seed = [secrets.randbits(32) for _ in range(batch_size)]
+    seeds = [seed] * batch_size if np.ndim(seed) == 0 else list(seed)
+    if not all(hasattr(entry, "__index__") for entry in seeds):
+        raise ValueError(
+            f"`seed` must be whole numbers. Received: seed={seed!r}"
+        )
     if len(seeds) != batch_size:
         raise ValueError(
             "`seed` must be one number or one for each prompt. Received: "
             f"len(seed)={len(seeds)}, prompts={batch_size}"
         )
-    return np.array([entry % 2**32 for entry in seeds], "uint32").view("int32")
+    return np.array([int(entry) % 2**32 for entry in seeds], "uint32").view(
+        "int32"
+    )
 
 
 def pad(rows: list[list[int]], pad_id: int = 0) -> np.ndarray:
@@ -270,7 +290,12 @@ def _checked(row: Any, index: int, tokenizer: Any) -> list[int]:
             "An empty prompt needs a tokenizer with a `start_id` to begin "
             f"from. Received: prompts[{index}] without tokens"
         )
-    if any(isinstance(entry, bool) or entry != int(entry) for entry in row):
+    if any(
+        isinstance(entry, bool)
+        or not isinstance(entry, numbers.Real)
+        or entry % 1 != 0
+        for entry in row
+    ):
         raise ValueError(
             f"Token ids must be integers. Received: prompts[{index}]={row}"
         )

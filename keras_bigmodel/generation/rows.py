@@ -19,12 +19,15 @@ class Stops:
     texts: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, stop: Any, tokenizer: Any) -> "Stops":
+    def read(
+        cls, stop: Any, tokenizer: Any, vocabulary_size: int | None = None
+    ) -> "Stops":
         """Returns the stops that a caller and a tokenizer name.
 
         Raises:
-            ValueError: If a stop is neither an id nor a string, a string is
-                empty, or there are strings and no tokenizer.
+            ValueError: If a stop is neither an id of the vocabulary nor a
+                string, a string is empty, or there are strings and no
+                tokenizer.
         """
         if stop is None:
             stop = []
@@ -43,6 +46,12 @@ class Stops:
                     "`stop` takes token ids and strings that are not empty. "
                     f"Received: stop={entry!r}"
                 )
+        wrong = [x for x in ids if not 0 <= x < (vocabulary_size or x + 1)]
+        if wrong:
+            raise ValueError(
+                f"Stop ids must be from 0 to {vocabulary_size - 1}. "
+                f"Received: stop={wrong[0]}"
+            )
         if texts and tokenizer is None:
             raise ValueError(
                 "Stop strings need a tokenizer; without one, give token ids. "

@@ -2,8 +2,10 @@
 
 import dataclasses
 import math
+import numbers
 from typing import Any
 
+import keras
 from keras import ops
 
 from keras_bigmodel.generation import thresholds
@@ -77,6 +79,7 @@ class Sample:
     frequency_penalty: float = 0.0
 
     def __post_init__(self) -> None:
+        _check_numbers(self)
         checks = {
             "temperature": (self.temperature > 0, "positive"),
             "top_k": (
@@ -289,6 +292,11 @@ class Speculative:
 
     def __post_init__(self) -> None:
         _check_count("num_guesses", self.num_guesses)
+        if not isinstance(self.draft_model, keras.Model):
+            raise ValueError(
+                "`draft_model` must be a Keras model. "
+                f"Received: draft_model={self.draft_model!r}"
+            )
         object.__setattr__(self, "sampler", _plain(self.sampler))
 
     def kind(self) -> tuple:
@@ -322,6 +330,14 @@ def draw(probabilities: Tensor, uniforms: Tensor) -> Tensor:
 def _keep(probabilities: Tensor, threshold: Tensor) -> Tensor:
     kept = ops.where(probabilities >= threshold, probabilities, 0.0)
     return kept / ops.sum(kept, axis=-1, keepdims=True)
+
+
+def _check_numbers(sampler: Any) -> None:
+    for name, value in vars(sampler).items():
+        if isinstance(value, bool) or not isinstance(value, numbers.Real):
+            raise ValueError(
+                f"`{name}` must be a number. Received: {name}={value!r}"
+            )
 
 
 def _check_count(name: str, value: Any) -> None:
@@ -362,7 +378,7 @@ def resolve(sampler: Any) -> Any:
         ValueError: If there is none of that name.
     """
     if not isinstance(sampler, str):
-        if not hasattr(sampler, "kind"):
+        if not hasattr(sampler, "kind") or isinstance(sampler, type):
             raise ValueError(
                 "`sampler` must be a name or one of `kbm.samplers`. "
                 f"Received: sampler={sampler!r}"

@@ -266,6 +266,7 @@ class ModelGuesser:
     def __init__(self, program: Program, num_guesses: int) -> None:
         self.num_guesses = num_guesses
         self._program = program
+        program.slack = num_guesses
 
     def start(
         self, prompt_ids: Tensor, lengths: Tensor, capacity: Any

@@ -55,6 +55,8 @@ class DecodingScope:
             they are computed in.
         scatter: Writes rows into a cache, with the arguments of
             `keras.ops.scatter_update`, which is the default.
+        may_overrun: Whether a step may read tokens past a model's last
+            position, guesses that will be dropped.
 
     Raises:
         ValueError: If a step does not fit the slots (where lengths are known:
@@ -91,6 +93,7 @@ class DecodingScope:
         padding_mask: Tensor | None = None,
         cache_dtype: str | None = None,
         scatter: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
+        may_overrun: bool = False,
     ) -> None:
         if isinstance(max_length, int) and max_length < 1:
             raise ValueError(
@@ -108,6 +111,7 @@ class DecodingScope:
         self.max_length = max_length
         self.cache_dtype = cache_dtype
         self.scatter = scatter or ops.scatter_update
+        self.may_overrun = may_overrun
         self._state = dict(state or {})
         self._given_mask = padding_mask
         self._most_seen = 0 if not self._state else None

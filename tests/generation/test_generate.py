@@ -285,6 +285,18 @@ def test_bfloat16_caches_stay_near(model):
         (([1],), {"sampler": "best"}, "must be one of .*'best'"),
         (([1],), {"sampler": 3}, "name or one of"),
         (([1],), {"seed": [1, 2]}, "one for each prompt"),
+        (([1],), {"seed": 1.5}, "whole numbers.*=1.5"),
+        (([1],), {"stop": 37}, "from 0 to 36.*stop=37"),
+        (([1],), {"max_new_tokens": True}, "positive integer"),
+        ((None,), {}, "`prompts` must be a list"),
+        (([[[1]]],), {}, "must be integers"),
+        (([1],), {"prefix": "Hi"}, "must be a `kbm.generation.Prefix`"),
+        (([1],), {"processors": ["Hi"]}, "are of `kbm.generation`"),
+        (
+            ([1],),
+            {"processors": [kbm.generation.BannedTokens(range(37))]},
+            "Some token must be left",
+        ),
         (([1],), {"stream": True, "details": True}, "pieces, not details"),
     ],
 )

@@ -108,6 +108,8 @@ def test_sampling_follows_the_models_distribution():
         ({"temperature": -1.0}, "positive"),
         ({"temperature": float("nan")}, "positive"),
         ({"temperature": float("inf")}, "positive"),
+        ({"temperature": "1"}, "a number"),
+        ({"top_k": True}, "a number"),
         ({"top_k": -1}, "0 or more"),
         ({"top_k": 1.5}, "whole number"),
         ({"top_p": 0.0}, "above 0"),

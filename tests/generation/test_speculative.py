@@ -103,3 +103,27 @@ def test_models_that_cannot_go_back_are_refused(layer_options):
 def test_bad_options_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         kbm.samplers.PromptLookup(**options)
+
+
+@pytest.mark.parametrize("guesses", ["look-up", "draft"])
+def test_guesses_past_the_last_position_do_no_harm(guesses):
+    model, draft = (
+        kbm.models.decoder_lm(19, 16, 1, 1, 8, position_encoding="learned")
+        for _ in range(2)
+    )
+    sampler = kbm.samplers.PromptLookup()
+    if guesses == "draft":
+        sampler = kbm.samplers.Speculative(draft)
+    options = {"prompts": [[1, 2] * 4, [3]], "max_new_tokens": 8}
+    plain = kbm.generate(model, **options)
+    assert kbm.generate(model, sampler=sampler, **options) == plain
+
+
+def test_draft_of_another_vocabulary_or_context_is_refused():
+    model = kbm.models.decoder_lm(19, 16, 1, 1, 8)
+    other = kbm.models.decoder_lm(17, 16, 1, 1, 8)
+    short = kbm.models.decoder_lm(19, 7, 1, 1, 8)
+    for draft, message in ((other, "own vocabulary"), (short, "context of 7")):
+        sampler = kbm.samplers.Speculative(draft)
+        with pytest.raises(ValueError, match=message):
+            kbm.generate(model, [1], max_new_tokens=8, sampler=sampler)

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_bigmodel.layers.decoding import DecodingScope
 from keras_bigmodel.layers.positions.base import PositionEncoding
 
 Tensor = Any
@@ -91,6 +92,9 @@ class LearnedPositionEncoding(PositionEncoding):
 
     def embed(self, x: Tensor, positions: Tensor) -> Tensor:
         """Returns `x` plus the vectors of `positions`."""
+        scope = DecodingScope.current()
+        if scope is not None and scope.may_overrun:
+            positions = ops.minimum(positions, self.max_sequence_length - 1)
         self._check_positions(positions)
         rows = positions + self.offset if self.offset else positions
         return x + ops.take(self.embeddings, rows, axis=0)

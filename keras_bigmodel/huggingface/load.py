@@ -76,7 +76,8 @@ def load(
     checkpoint = Checkpoint(folder)
     family = find_family(checkpoint.config)
     options = family.options(checkpoint.entries())
-    _check_layers(options["num_layers"], checkpoint)
+    for side in ("num_layers", "num_decoder_layers"):
+        _check_layers(options.get(side) or 0, checkpoint)
     model = build_empty(
         lambda: family.build(**options, dtype=dtype, name=family.model_type)
     )

@@ -11,6 +11,7 @@ import pytest
 import keras_bigmodel as kbm
 from keras_bigmodel.huggingface.tensor_file import SafetensorsFile
 from tests.huggingface import hostile
+from tests.huggingface.conftest import change
 
 pytestmark = pytest.mark.tensorflow
 
@@ -175,3 +176,23 @@ def test_mutated(good, tmp_path):
             refused += 1
         assert time.perf_counter() - start < SECONDS
     assert refused > 150
+
+
+# What random changes have found: entries of other families than Llama's.
+FOUND = {
+    "decoder layers beyond reason": ("t5", {"num_decoder_layers": 2**31}),
+    "architectures a number": ("bert", {"architectures": 2**31}),
+    "architectures an object": ("bert", {"architectures": {"0": "BertModel"}}),
+    "architectures of DeiT a number": ("deit", {"architectures": 7}),
+    "labels beyond reason": ("vit", {"id2label": None, "num_labels": 2**40}),
+    "patches beyond reason": ("vit", {"patch_size": 2**31}),
+}
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_configs_of_other_families(name, unpack, bounded):
+    family, entries = FOUND[name]
+    folder, _ = unpack(family, "plain" if family != "bert" else "trunk")
+    change(folder, **entries)
+    with pytest.raises(ValueError, match="Received: "):
+        kbm.huggingface.load(folder)

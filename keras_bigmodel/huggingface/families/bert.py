@@ -46,6 +46,8 @@ class Head(Field):
     def read(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the head and its number of classes."""
         named = config.get("architectures") or [f"{self.start}Model"]
+        if not isinstance(named, list):
+            raise self.wrong(named, "a list")
         head = HEADS.get(str(named[0]).removeprefix(self.start), "")
         if head == "":
             raise self.wrong(named, f"{self.start} with one of {list(HEADS)}")

@@ -48,9 +48,7 @@ def test_smaller_weights_make_a_smaller_folder(tmp_path, weights, part):
     folder = kbm.export_saved_model(
         model,
         tmp_path / "small",
-        kbm.text.ByteTokenizer(),
         max_new_tokens=5,
-        limits=kbm.export.Limits(text_bytes=101),
         weights=weights,
         training_data="nothing",
         licence="MIT",

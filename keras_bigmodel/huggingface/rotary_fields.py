@@ -149,6 +149,12 @@ def _scaling(
         options[ORIGINAL] = config.get(ORIGINAL) or options.get(
             ORIGINAL, longest
         )
+    if kind == "llama3":
+        for key in ("low_freq_factor", "high_freq_factor"):
+            if type(options.get(key, 1)) not in (int, float):
+                raise ValueError(
+                    f"{key} must be a number, not {options[key]!r:.80}"
+                )
     if kind in ("yarn", "longrope") and options.get("factor") is None:
         options["factor"] = _ratio(longest, options[ORIGINAL])
     return {

@@ -85,7 +85,7 @@ def save(
         tokenizer.save(folder)
         config["bos_token_id"] = tokenizer.start_id
         config["eos_token_id"] = tokenizer.end_id
-        if config.get("is_encoder_decoder"):
+        if config.get("is_encoder_decoder") and tokenizer.start_id is not None:
             config["decoder_start_token_id"] = tokenizer.start_id
     options = chosen.describe(model)
     write_weights(model, rows_of(chosen, options, model), folder / SINGLE)

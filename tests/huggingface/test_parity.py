@@ -1,9 +1,9 @@
 """Live comparison with the installed transformers, on fresh random models.
 
 `make parity` runs this. Each case draws new weights, goes from transformers to
-us and back, and the largest differences of each family go into the table of
-docs/huggingface.md. `KERAS_BIGMODEL_PARITY=llama,bert` limits the families,
-and then the table is left alone.
+us and back, and the largest differences of each family go into its row of the
+table of docs/huggingface.md. `KERAS_BIGMODEL_PARITY=llama,bert` limits the
+families, and then the table is left alone.
 """
 
 import os
@@ -37,18 +37,9 @@ def reference():
     return reference
 
 
-@pytest.fixture(scope="module")
-def table():
-    """Collects a row a family and writes them all at the end."""
-    rows = {}
-    yield rows
-    if set(rows) == set(CASES):
-        write_table(rows)
-
-
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.filterwarnings("ignore")
-def test_parity(family, reference, table, tmp_path):
+def test_parity(family, reference, tmp_path):
     found = {"full": 0.0, "padded": 0.0, "back": 0.0, "identical": 0}
     for number, variant in enumerate(CASES[family]):
         seed = time.time_ns() % 2**31
@@ -74,7 +65,8 @@ def test_parity(family, reference, table, tmp_path):
     assert max(found["full"], found["padded"], found["back"]) < 1e-4
     found["variants"] = len(CASES[family])
     found["texts"] = reference.tokenizers.check_tokenizer(family, tmp_path)
-    table[family] = found
+    if not CHOSEN:
+        write_row(family, found)
 
 
 def differences(values, expected, name="logits"):
@@ -96,14 +88,33 @@ def writes_no_padding(source, expected):
     return pad_id not in expected["continued"]
 
 
-def write_table(rows):
-    """Puts the measured differences into the page."""
+def write_row(family, row):
+    """Puts a family's measured differences into the page."""
     import torch
     import transformers
 
     from tests.huggingface.tokenizers_by_family import TOKENIZERS
 
-    lines = [
+    generated = "–"
+    if family in GENERATING:
+        generated = f"identical, {row['identical']} variants"
+    padded = f"{row['padded']:.1e}" if row["padded"] else "–"
+    kind = TOKENIZERS.get(family)
+    texts = f"{kind}, {row['texts']} texts identical" if kind else "–"
+    line = (
+        f"| {family} | {row['variants']} | {row['full']:.1e} | {padded} "
+        f"| {row['back']:.1e} | {generated} | {texts} |"
+    )
+    page = PAGE.read_text()
+    before, rest = page.split(BEGIN)
+    table, after = rest.split(END)
+    lines = {
+        old.split("|")[1].strip(): old
+        for old in table.splitlines()
+        if old.startswith("| ")
+    }
+    lines[family] = line
+    head = [
         f"Measured by `make parity` against transformers "
         f"{transformers.__version__} on PyTorch "
         f"{torch.__version__.partition('+')[0]}.",
@@ -112,17 +123,6 @@ def write_table(rows):
         "greedy generation | tokenizer |",
         "|---|---|---|---|---|---|---|",
     ]
-    for family, row in rows.items():
-        generated = "–"
-        if family in GENERATING:
-            generated = f"identical, {row['identical']} variants"
-        padded = f"{row['padded']:.1e}" if row["padded"] else "–"
-        kind = TOKENIZERS.get(family)
-        texts = f"{kind}, {row['texts']} texts identical" if kind else "–"
-        lines.append(
-            f"| {family} | {row['variants']} | {row['full']:.1e} | {padded} "
-            f"| {row['back']:.1e} | {generated} | {texts} |"
-        )
-    page = PAGE.read_text()
-    before, after = page.split(BEGIN)[0], page.split(END)[1]
-    PAGE.write_text(f"{before}{BEGIN}\n" + "\n".join(lines) + f"\n{END}{after}")
+    rows = [lines[name] for name in CASES if name in lines]
+    table = "\n".join([*head, *rows])
+    PAGE.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}")

@@ -97,6 +97,10 @@ def test_part_of_each_head():
             },
             "must be positive integers",
         ),
+        (
+            {"rope_scaling": {"rope_type": "llama3", "low_freq_factor": []}},
+            "low_freq_factor must be a number",
+        ),
         ({"partial_rotary_factor": -1}, "partial must be"),
     ],
 )

@@ -72,6 +72,22 @@ class PadId(Field):
         return value
 
 
+class DecoderStart(Field):
+    """The id that answers begin with, where no tokenizer names another.
+
+    Models do not keep it: `load` gives it to the tokenizer.
+    """
+
+    def read(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns no argument."""
+        return {}
+
+    def write(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the default, or the id of padding."""
+        start_id = options["pad_id"] if self.default is None else self.default
+        return {self.key: start_id}
+
+
 def _build(positions: str, **options: Any) -> keras.Model:
     encoding = (
         layers.LearnedPositionEncoding(
@@ -189,6 +205,7 @@ BART = Family(
     describe=_describe,
     fields=(
         *_FIELDS,
+        DecoderStart("decoder_start_token_id", default=2),
         Fixed("normalize_embedding", default=True),
         Fixed("add_bias_logits", default=False),
         Fixed("static_position_embeddings", default=False),
@@ -217,6 +234,7 @@ MARIAN = dataclasses.replace(
     architectures=("MarianMTModel",),
     fields=(
         *_FIELDS,
+        DecoderStart("decoder_start_token_id", default=None),
         Fixed("share_encoder_decoder_embeddings", default=True),
         Fixed("normalize_embedding", default=False),
         Fixed("static_position_embeddings", default=True),

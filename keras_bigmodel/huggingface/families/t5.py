@@ -9,7 +9,7 @@ from keras_bigmodel import layers, models
 from keras_bigmodel.huggingface.describe_encoder_decoder import (
     describe_encoder_decoder,
 )
-from keras_bigmodel.huggingface.families.bart import PadId
+from keras_bigmodel.huggingface.families.bart import DecoderStart, PadId
 from keras_bigmodel.huggingface.family import Family
 from keras_bigmodel.huggingface.fields import (
     Field,
@@ -210,6 +210,7 @@ T5 = Family(
         ),
         Tied("tie_word_embeddings", "tie_embeddings", True),
         PadId("pad_token_id", "pad_id", 0),
+        DecoderStart("decoder_start_token_id", default=None),
         Fixed("is_encoder_decoder", default=True),
         Irrelevant(
             names=tuple(

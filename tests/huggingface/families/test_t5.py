@@ -1,5 +1,7 @@
 """T5."""
 
+import json
+
 import pytest
 
 import keras_bigmodel as kbm
@@ -32,3 +34,14 @@ def test_unsupported(entries, message, unpack):
     change(folder, **entries)
     with pytest.raises(ValueError, match=message):
         kbm.huggingface.load(folder)
+
+
+@family_checks.each_case("t5", "bart", "marian")
+def test_what_answers_begin_with_is_written(family, variant, unpack, tmp_path):
+    folder, _ = unpack(family, variant)
+    before = json.loads((folder / "config.json").read_text())
+    model, _ = kbm.huggingface.load(folder)
+    kbm.huggingface.save(model, None, tmp_path / "again")
+    after = json.loads((tmp_path / "again" / "config.json").read_text())
+    key = "decoder_start_token_id"
+    assert after[key] == before[key]

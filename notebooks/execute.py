@@ -22,6 +22,7 @@ def execute(path: pathlib.Path, save: bool) -> None:
     NotebookClient(
         notebook,
         timeout=None,
+        coalesce_streams=True,
         kernel_name="python3",
         resources={"metadata": {"path": str(HERE.parent)}},
     ).execute()

@@ -174,7 +174,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._answer(200, self._predict(json.loads(content)))
         except tf.errors.OpError as error:
             status = _STATUS_OF_CODE.get(error.error_code, 500)
-            self._answer(status, {"error": error.message})
+            self._answer(status, {"error": _message(error)})
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             self._answer(400, {"error": f"Not a request: {error}"})
 
@@ -228,6 +228,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
+
+
+def _message(error: tf.errors.OpError) -> str:
+    """Returns what a server says: Python puts its own words before it."""
+    found = re.search("assertion failed: .*", error.message)
+    return found.group() if found else error.message
 
 
 def _columns(rows: list[Any]) -> Any:
@@ -298,7 +304,7 @@ def _grpc_server(owner: StandInServer, port: int) -> tuple[Any, int]:
                 }
                 outputs = owner.run(spec.signature_name, inputs)
             except tf.errors.OpError as error:
-                context.abort(codes[error.error_code], error.message)
+                context.abort(codes[error.error_code], _message(error))
             except (ValueError, TypeError) as error:
                 context.abort(codes[3], f"not a request: {error}")
             answer = predict_pb2.PredictResponse()

@@ -65,6 +65,12 @@ def test_bad_requests(server, body, status, message):
     assert came == status and re.search(message, answer["error"])
 
 
+def test_a_guard_says_what_a_server_says(server):
+    body = {"inputs": {"prompts": ["a " * 51]}}
+    message = ask(server, body)[1]["error"]
+    assert message.startswith("assertion failed: [A text in `prompts` has 102")
+
+
 def test_other_paths(server):
     assert ask(server, {}, "/v1/models/other:predict")[0] == 404
     assert ask(server, {}, "/v1/models/tiny/versions/2:predict")[0] == 404

@@ -98,3 +98,18 @@ def test_adapters_on_adapters():
 def test_nothing_to_merge():
     with pytest.raises(ValueError, match="has no adapters"):
         kbm.merge_lora(new_model())
+
+
+def test_generation_goes_with_the_adapters():
+    """What was compiled before adapters came knows nothing of them."""
+    model = kbm.models.decoder_lm(97, 32, 2, 4, 32, tie_embeddings=False)
+    prompt, options = [[3, 5, 7]], {"max_new_tokens": 6}
+    before = kbm.generate(model, prompt, **options)
+    kbm.lora(model, 4, ["query", "value", "up", "down"], alpha=400)
+    generator = np.random.default_rng(0)
+    for weight in model.trainable_variables:
+        weight.assign(generator.normal(size=weight.shape))
+    adapted = kbm.generate(model, prompt, **options)
+    assert adapted != before
+    kbm.merge_lora(model)
+    assert kbm.generate(model, prompt, **options) == adapted

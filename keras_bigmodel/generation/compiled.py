@@ -1,11 +1,13 @@
 """Compiles a program for Keras's backend and keeps it with its model."""
 
+import operator
 from collections.abc import Hashable
 from typing import Any
 
 import keras
 
 _ATTRIBUTE = "_keras_bigmodel_programs"
+_VARIABLES = "_keras_bigmodel_program_variables"
 
 
 def compiled_program(
@@ -26,7 +28,13 @@ def compiled_program(
         ValueError: If the backend is neither TensorFlow nor JAX.
     """
     # Past Keras's own attribute tracking: programs are no part of the model.
-    programs = model.__dict__.setdefault(_ATTRIBUTE, {})
+    kept = model.__dict__
+    variables, traced = model.variables, kept.get(_VARIABLES, [])
+    same = all(map(operator.is_, traced, variables))
+    if not same or len(traced) != len(variables):
+        # Adapters or 8-bit weights came or went: programs know the old ones.
+        kept[_VARIABLES], kept[_ATTRIBUTE] = variables, {}
+    programs = kept.setdefault(_ATTRIBUTE, {})
     key = (key, jit_compile)
     if key not in programs:
         programs[key] = _compile(model, make_program(), jit_compile)

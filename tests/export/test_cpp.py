@@ -118,7 +118,7 @@ def test_smaller_weights_answer_as_in_memory(kind, weights, tmp_path):
         for example in signature.examples()
     ]
     requests = [(name, signatures[name].arrays(e)) for name, e in asked]
-    report = harness.run(tmp_path, requests, threads=8)
+    report = harness.run(tmp_path, requests, threads=2)
     for answers in report.threads:
         for (name, example), answer in zip(asked, answers, strict=True):
             expected = signatures[name].expect(example)

@@ -6,8 +6,7 @@ pytestmark = [pytest.mark.tensorflow, harness.needs_compiler]
 
 
 def test_a_few_seconds_of_load(tmp_path):
-    names = ["serving_default", "score"]
-    report, wrong = soak.run(3, 8, tmp_path, names)
+    report, wrong = soak.run(3, 8, tmp_path, ["score"])
     assert wrong == report.changed == 0
     assert report.answered > 50
     assert len(report.threads) == 8 and len(report.resident_kib) >= 3

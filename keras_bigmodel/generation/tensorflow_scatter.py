@@ -2,7 +2,8 @@
 
 import tensorflow as tf
 
-_INTEGERS = {2: tf.int16, 4: tf.int32, 8: tf.int64}
+# Unsigned ones, for GPUs have no such scatter of int32.
+_INTEGERS = {2: tf.uint16, 4: tf.uint32, 8: tf.uint64}
 
 
 def scatter_in_place(
@@ -22,9 +23,10 @@ def scatter_in_place(
         updates: The new rows, (rows, D).
     """
     integer = _INTEGERS[cache.dtype.size]
-    bits = tf.bitcast(cache, integer)
-    change = tf.bitcast(updates, integer) - tf.gather_nd(bits, indices)
+    old = tf.bitcast(tf.gather_nd(cache, indices), integer)
     bits = tf.raw_ops.ScatterNdNonAliasingAdd(
-        input=bits, indices=indices, updates=change
+        input=tf.bitcast(cache, integer),
+        indices=indices,
+        updates=tf.bitcast(updates, integer) - old,
     )
     return tf.bitcast(bits, cache.dtype)

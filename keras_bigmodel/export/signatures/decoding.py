@@ -11,6 +11,7 @@ from keras_bigmodel.export.signatures.row_sampling import (
     RowSampler,
 )
 from keras_bigmodel.generation.program import Program
+from keras_bigmodel.generation.tensorflow_scatter import scatter_in_place
 
 State = dict[str, Any]
 
@@ -134,6 +135,7 @@ class Decoder:
             RowSampler(),
             [RowPenalty(self._vocabulary_size)],
             context=self._context,
+            scatter=scatter_in_place,
         )
 
     def _trace_start(

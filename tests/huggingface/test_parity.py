@@ -24,6 +24,9 @@ BEGIN, END = "<!-- parity: begin -->", "<!-- parity: end -->"
 CHOSEN = os.environ.get("KERAS_BIGMODEL_PARITY")
 FAMILIES = CHOSEN.split(",") if CHOSEN else list(CASES)
 GENERATING = CAUSAL | {"t5", "bart", "marian"}
+# Once a text was longer than the context, transformers computes shorter ones
+# otherwise too: what it continues depends on what it read before.
+REMEMBERING = {"dynamic"}
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +62,12 @@ def test_parity(family, reference, tmp_path):
         found["back"] = max(
             found["back"], *differences(returned["logits"], expected)
         )
-        if family in GENERATING and writes_no_padding(source, expected):
+        comparable = variant not in REMEMBERING
+        if (
+            family in GENERATING
+            and comparable
+            and writes_no_padding(source, expected)
+        ):
             family_checks.check_generation(folder, expected, family, variant)
             found["identical"] += 1
     assert max(found["full"], found["padded"], found["back"]) < 1e-4

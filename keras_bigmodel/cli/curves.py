@@ -82,9 +82,11 @@ def draw_curves(
         axes.axhline(bits, color=_REFERENCE, linestyle="--", linewidth=1)
         axes.annotate(
             f"{name} {bits:.2f}",
-            (0, bits),
-            xytext=(4, 3),
+            (1, bits),
+            xycoords=("axes fraction", "data"),
+            xytext=(-4, 3),
             textcoords="offset points",
+            ha="right",
             color=_REFERENCE,
         )
     axes.set_xlabel("minutes of training")

@@ -235,5 +235,5 @@ def test_places_of_one_machine_are_found():
         assert architecture.machine_paths(f"see /{home}/me/x") == [
             f"/{home}/me/x"
         ]
+        assert architecture.machine_paths(f"$PWD/{home}/x tests/{home}/y") == []
     assert architecture.machine_paths("see ../" + "shared/x.md")
-    assert architecture.machine_paths("$PWD/work/x and tests/work/y") == []

@@ -22,6 +22,7 @@ import sys
 import keras_bigmodel as kbm
 from keras_bigmodel.cli import console
 from keras_bigmodel.cli.run_folder import (
+    add_source_option,
     check_writable,
     load_labels,
     load_model,
@@ -30,12 +31,7 @@ from keras_bigmodel.cli.run_folder import (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
-    parser.add_argument(
-        "--from",
-        dest="source",
-        required=True,
-        help="what `train` made, or a Hugging Face folder or repository",
-    )
+    add_source_option(parser)
     parser.add_argument(
         "--to",
         dest="target",

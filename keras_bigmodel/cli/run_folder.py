@@ -1,5 +1,6 @@
 """The folder a training leaves: the model and its tokenizer."""
 
+import argparse
 import json
 import os
 import pathlib
@@ -16,6 +17,16 @@ from keras_bigmodel.text import Tokenizer
 MODEL_FILE = "model.keras"
 TOKENIZER_FOLDER = "tokenizer"
 LABELS_FILE = "labels.json"
+
+
+def add_source_option(parser: argparse.ArgumentParser) -> None:
+    """Declare `--from`, whose value `load_model` and `load_labels` read."""
+    parser.add_argument(
+        "--from",
+        dest="source",
+        required=True,
+        help="what `train` made, or a Hugging Face folder or repository",
+    )
 
 
 def save_run(

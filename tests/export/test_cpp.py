@@ -57,6 +57,19 @@ def compare(name, answer, expected, tolerance=1e-4):
             assert came.tolist() == wanted.tolist(), (name, key)
 
 
+def written(served, folder):
+    """Writes the signatures; returns them, what to ask, and as requests."""
+    signatures = served.signatures()
+    write(signatures, folder)
+    asked = [
+        (name, example)
+        for name, signature in signatures.items()
+        for example in signature.examples()
+    ]
+    requests = [(name, signatures[name].arrays(e)) for name, e in asked]
+    return signatures, asked, requests
+
+
 @pytest.mark.parametrize("kind", MODELS)
 def test_every_signature_answers_as_in_memory(kind, tmp_path):
     keras.utils.set_random_seed(3)
@@ -71,14 +84,7 @@ def test_every_signature_answers_as_in_memory(kind, tmp_path):
         top_k=2,
         examples=["Once", "", "é 你"],
     )
-    signatures = served.signatures()
-    write(signatures, tmp_path)
-    asked = [
-        (name, example)
-        for name, signature in signatures.items()
-        for example in signature.examples()
-    ]
-    requests = [(name, signatures[name].arrays(e)) for name, e in asked]
+    signatures, asked, requests = written(served, tmp_path)
     # Batches of other sizes follow, to see that they run.
     requests += warmup_requests(signatures, (1, 3, 32))
     report = harness.run(tmp_path, requests, threads=2)
@@ -110,14 +116,7 @@ def test_smaller_weights_answer_as_in_memory(kind, weights, tmp_path):
         top_k=3,
         examples=["Once", "é 你"],
     )
-    signatures = served.signatures()
-    write(signatures, tmp_path)
-    asked = [
-        (name, example)
-        for name, signature in signatures.items()
-        for example in signature.examples()
-    ]
-    requests = [(name, signatures[name].arrays(e)) for name, e in asked]
+    signatures, asked, requests = written(served, tmp_path)
     report = harness.run(tmp_path, requests, threads=2)
     for answers in report.threads:
         for (name, example), answer in zip(asked, answers, strict=True):

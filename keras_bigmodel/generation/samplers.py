@@ -34,7 +34,9 @@ class Greedy:
         self, logits: Tensor, uniforms: Tensor, parameters: dict[str, Tensor]
     ) -> Tensor:
         """Returns the chosen ids, int32 (B,), for logits (B, V)."""
-        return ops.cast(ops.argmax(logits, axis=-1), "int32")
+        # Keras's argmax first tells -0 from 0, which takes twice the time.
+        _, best = ops.top_k(logits, 1)
+        return ops.cast(best[:, 0], "int32")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -34,6 +34,9 @@ CASES = {
 LONG = "batch 1, 32 + 992"
 FIRST_TOKEN = "first token, room for 1,024"
 LOOK_UP, PLAIN = "look-up", "plain"
+# Source files that are continued: a repetitive one, and the median of those in
+# the standard library by how many guesses come true.
+TEXTS = {"repetitive source": "operator.py", "median source": "argparse.py"}
 # What is asked for: case -> system -> least ratio of speeds.
 AIMS = {
     "batch 1, 32 + 96": {"KerasHub": 1.5, "transformers": 1.0, "limit": 0.8},
@@ -137,7 +140,10 @@ def measure(part: str, pythons: dict[str, str], repeats: int) -> dict:
     ]
     found: dict = {}
     if part == "look-up":
-        found[part] = look_up(systems[0], repeats)
+        found[part] = {
+            text: look_up(systems[0], repeats, file)
+            for text, file in TEXTS.items()
+        }
     elif part == "first token":
         prompts = np.random.default_rng(0).integers(0, 50257, (1, 32))
         job = {"prompts": prompts.tolist(), "room": 1024}
@@ -197,9 +203,9 @@ def first_calls(pythons: dict[str, str], repeats: int) -> dict[str, float]:
     return {name: statistics.median(taken) for name, taken in times.items()}
 
 
-def look_up(ours: System, repeats: int) -> dict[str, float]:
+def look_up(ours: System, repeats: int, file: str) -> dict[str, float]:
     """Continues a source file known by heart, with look-up and without."""
-    job = {"text": source_words(768), "prompt": 512}
+    job = {"text": source_words(file, 768), "prompt": 512}
     times: dict[str, list[float]] = {LOOK_UP: [], PLAIN: []}
     for repeat in range(repeats + 1):
         for name, taken in times.items():
@@ -212,11 +218,9 @@ def look_up(ours: System, repeats: int) -> dict[str, float]:
     return {name: statistics.median(taken) for name, taken in times.items()}
 
 
-def source_words(number: int) -> list[int]:
+def source_words(file: str, number: int) -> list[int]:
     """Returns words, marks and blanks of a source file as numbers."""
-    stdlib = pathlib.Path(sysconfig.get_path("stdlib"))
-    text = (stdlib / "argparse.py").read_text()
-    text = text[text.index("class HelpFormatter") :]
+    text = (pathlib.Path(sysconfig.get_path("stdlib")) / file).read_text()
     words = re.findall(r"\n *|\w+| ?[^\w\s]| +", text)[:number]
     known = {word: index for index, word in enumerate(keyword.kwlist)}
     return [known.setdefault(word, len(known)) for word in words]
@@ -256,12 +260,12 @@ def report(found: dict) -> list[str]:
             f"| first call, batch 1, 32 + 96 | {name} | {seconds:.3f} | "
             f"| {ratio:.2f} x | {aim} |"
         )
-    if "look-up" in found:
-        times = found["look-up"]
+    for text, times in found.get("look-up", {}).items():
+        aim = ">= 1.8" if text == next(iter(TEXTS)) else ""
         lines.append(
-            "| source file, 512 + 256, look-up | ours, no look-up | "
+            f"| {text}, 512 + 256, look-up | ours, no look-up | "
             f"{times[PLAIN]:.3f} | {256 / times[PLAIN]:.1f} | "
-            f"{times[PLAIN] / times[LOOK_UP]:.2f} x | >= 1.8 |"
+            f"{times[PLAIN] / times[LOOK_UP]:.2f} x | {aim} |"
         )
     if "memory" in found:
         lines += ["", "| cache | peak memory over its bytes | aim |"]

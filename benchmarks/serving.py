@@ -1,12 +1,14 @@
 """Measures exports of GPT-2 small in TensorFlow's C++ loader; random weights.
 
-    python -m benchmarks.serving
+    python -m benchmarks.serving [--keras-hub PYTHON]
 
 Writes results/serving.md: size and load time of the folder, tokens a second
 beside the model in memory, with float32 and 8-bit weights and batches of 1 and
-8, how fast a request is refused and how fast a deadline ends one.
+8, how fast a request is refused and how fast a deadline ends one. The option
+names a Python that has KerasHub, to be measured in the same run.
 """
 
+import argparse
 import pathlib
 import shutil
 import statistics
@@ -17,6 +19,7 @@ import time
 import numpy as np
 
 import keras_bigmodel as kbm
+from benchmarks.generation import System
 from keras_bigmodel.export.signatures.options import greedy_options
 from tests.serving import harness
 
@@ -68,6 +71,14 @@ def in_memory(model, batch):
     return sum(map(len, made)) / statistics.median(times)
 
 
+def in_keras_hub(system, batch):
+    """Return the tokens a second of KerasHub's GPT-2 small."""
+    job = {"prompts": prompts(batch).tolist(), "num_tokens": NEW}
+    system.do("generate", **job)
+    times = [system.do("generate", **job)["seconds"] for _ in range(REPEAT)]
+    return batch * NEW / statistics.median(times)
+
+
 def in_loader(folder, batch):
     """Return the tokens a second of the C++ loader, and its report."""
     report = harness.run(folder, [request(batch)], repeat=REPEAT)
@@ -100,7 +111,7 @@ def size(folder):
     return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
 
 
-def speed(scratch):
+def speed(scratch, keras_hub):
     """Return the lines on GPT-2 small."""
     model, tokenizer = gpt2()
     folders = {
@@ -114,13 +125,19 @@ def speed(scratch):
         )
         for kind in ("float32", "int8")
     }
-    found, lines = {}, []
+    found, lines, places = {}, [], ["memory", *folders]
+    system = keras_hub and System("KerasHub", keras_hub)
+    places += ["KerasHub"] if system else []
     for batch in BATCHES:
         found["memory", batch] = in_memory(model, batch)
+        if system:
+            found["KerasHub", batch] = in_keras_hub(system, batch)
         for kind, folder in folders.items():
             found[kind, batch], report = in_loader(folder, batch)
             found[kind, "load"] = report.load_ms
             found[kind, "peak"] = report.peak_kib / 1024
+    if system:
+        system.close()
     weights = 4 * model.count_params()
     for kind, folder in folders.items():
         lines.append(
@@ -130,12 +147,14 @@ def speed(scratch):
         )
     lines += ["", "| tokens a second | batch 1 | batch 8 | ratio |"]
     lines.append("|---|---|---|---|")
-    for place in ("memory", *folders):
+    for place in places:
         one, eight = (found[place, batch] for batch in BATCHES)
         lines.append(
             f"| {place} | {one:.1f} | {eight:.1f} | {eight / one:.2f} |"
         )
-    for numerator, denominator in (("float32", "memory"), ("int8", "float32")):
+    pairs = [("float32", "memory"), ("int8", "float32")]
+    pairs += [("int8", "KerasHub")] if system else []
+    for numerator, denominator in pairs:
         ratios = [
             found[numerator, batch] / found[denominator, batch]
             for batch in BATCHES
@@ -157,9 +176,12 @@ def speed(scratch):
 
 
 def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--keras-hub", metavar="PYTHON")
+    options = parser.parse_args()
     scratch = pathlib.Path(tempfile.mkdtemp())
     try:
-        lines = speed(scratch)
+        lines = speed(scratch, options.keras_hub)
     finally:
         shutil.rmtree(scratch)
     page = [

@@ -104,7 +104,10 @@ def check_texts(texts: tf.Tensor, limits: Limits, name: str) -> tf.Tensor:
 
 
 def check_ids(
-    token_ids: tf.Tensor, lengths: tf.Tensor, vocabulary_size: int
+    token_ids: tf.Tensor,
+    lengths: tf.Tensor,
+    vocabulary_size: int,
+    name: str = "token_ids",
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns rows of ids, (B, T), and their lengths, (B,), if they are valid.
 
@@ -112,13 +115,14 @@ def check_ids(
         token_ids: int32, the tokens first and any padding behind.
         lengths: int32, the tokens of each row.
         vocabulary_size: Number of the model's tokens.
+        name: The input's name, for messages.
     """
     token_ids = tf.ensure_shape(token_ids, [None, None])
     lengths = tf.ensure_shape(lengths, [None])
     shape = tf.shape(token_ids)
     rows = require(
         tf.logical_and(shape[0] > 0, tf.equal(tf.size(lengths), shape[0])),
-        "`lengths` must have one entry for each row of `token_ids`, and there "
+        f"`lengths` must have one entry for each row of `{name}`, and there "
         "must be rows: there are ",
         tf.size(lengths),
         " and ",
@@ -127,7 +131,7 @@ def check_ids(
     token_ids, lengths = after([rows], token_ids, lengths)
     in_row = require(
         tf.reduce_all((lengths > 0) & (lengths <= shape[1])),
-        "Each entry of `lengths` must be from 1 to the width of `token_ids`, ",
+        f"Each entry of `lengths` must be from 1 to the width of `{name}`, ",
         shape[1],
     )
     lengths = after([in_row], lengths)
@@ -136,6 +140,6 @@ def check_ids(
     )
     known = require(
         tf.reduce_all((token_ids >= 0) & (token_ids < vocabulary_size)),
-        f"Token ids must be from 0 to {vocabulary_size - 1}",
+        f"Ids in `{name}` must be from 0 to {vocabulary_size - 1}",
     )
     return tuple(after([known], token_ids, lengths))

@@ -33,6 +33,7 @@ def export_saved_model(
     examples: Sequence[str] = _EXAMPLES,
     warmup_batch_sizes: Sequence[int] = (1,),
     weights: str = "float32",
+    jit_compile: bool = False,
     training_data: str | None = None,
     licence: str | None = None,
     prove: bool = True,
@@ -49,7 +50,8 @@ def export_saved_model(
     | language model | `prompts` | `generate`, `generate_ids`, `score`, |
     | | | `prefill`, `decode` |
     | the same without a tokenizer | `token_ids`, `lengths` | `generate_ids` |
-    | encoder-decoder | `source_texts` | `generate`, `prefill`, `decode` |
+    | encoder-decoder | `source_texts` | as a language model; `score` takes |
+    | | | `source_texts`, `target_texts` |
     | text classifier, tagger | `texts` | |
     | encoder | `texts` | `embed` |
     | image classifier | `image_bytes`, JPEG or PNG | `predict` |
@@ -76,6 +78,10 @@ def export_saved_model(
             have 8-bit weights, a scale for each output, and read activations
             rounded to 8 bits, a scale for each row, a quarter of the folder.
             "int8" runs on x86-64 Linux alone, and is exact on CPUs with VNNI.
+        jit_compile: Whether XLA compiles the decoding loop, anew for each
+            size of a batch, its prompts and its answers: for hosts with
+            accelerators, whose server has XLA built in. The graph says so,
+            and no flag of the server is needed.
         training_data: What the model was trained on, for its card.
         licence: Of the model, for its card.
         prove: Whether to load the written folder in a fresh process, without
@@ -115,6 +121,7 @@ def export_saved_model(
         max_new_tokens=max_new_tokens,
         top_k=top_k,
         examples=list(examples),
+        jit_compile=jit_compile,
     )
     name = pathlib.Path(path).resolve().name
     with new_version(path) as version:

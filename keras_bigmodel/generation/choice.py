@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_bigmodel.generation import prompts, samplers
 from keras_bigmodel.generation.beam import BeamProgram
-from keras_bigmodel.generation.compiled import compiled_program, scatter_for
+from keras_bigmodel.generation.compiled import compiled_program, kernels_for
 from keras_bigmodel.generation.processors import Penalties
 from keras_bigmodel.generation.program import Program, prefill_chunk
 from keras_bigmodel.generation.speculative import (
@@ -85,7 +85,7 @@ def program_for(
             "cache_dtype": options.cache_dtype,
             "long_prompts": options.long_prompts,
             "context": prompts.context_of(model),
-            "scatter": scatter_for(options.jit_compile),
+            "kernels": kernels_for(options.jit_compile),
         }
         step = model
         if prompts.is_encoder_decoder(model):
@@ -139,7 +139,7 @@ def _guesser(sampler: Any, options: Options) -> Any:
         samplers.Greedy(),
         context=prompts.context_of(draft),
         long_prompts=options.long_prompts,
-        scatter=scatter_for(options.jit_compile),
+        kernels=kernels_for(options.jit_compile),
     )
     return ModelGuesser(program, sampler.num_guesses)
 

@@ -41,18 +41,18 @@ def compiled_program(
     return programs[key]
 
 
-def scatter_for(jit_compile: bool) -> Any:
-    """Returns how a compiled program writes into its caches; None: as usual.
+def kernels_for(jit_compile: bool) -> Any:
+    """Returns how a program's steps compute; None: in Keras's way.
 
     Args:
-        jit_compile: Whether TensorFlow compiles by XLA, which like JAX writes
-            in place by itself.
+        jit_compile: Whether TensorFlow compiles by XLA, which like JAX finds
+            its own way.
     """
     if keras.config.backend() != "tensorflow" or jit_compile:
         return None
-    from keras_bigmodel.generation import tensorflow_scatter
+    from keras_bigmodel.generation.tensorflow_kernels import TensorFlowKernels
 
-    return tensorflow_scatter.scatter_in_place
+    return TensorFlowKernels()
 
 
 def _compile(model: keras.Model, program: Any, jit_compile: bool) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 from keras import ops
 
 from keras_bigmodel.generation.randomness import uniforms
-from keras_bigmodel.layers.decoding import DecodingScope
+from keras_bigmodel.layers.decoding import DecodingScope, Kernels
 
 Tensor = Any
 
@@ -34,7 +34,7 @@ class Program:
         encoder: For an encoder-decoder model, from source ids to the dict that
             `step` takes beside `target_ids`; None: `step` takes token ids
             alone.
-        scatter: Writes rows into the caches, see `DecodingScope`.
+        kernels: How a step computes, see `DecodingScope`.
     """
 
     # Slots that steps may use beyond the tokens that are kept.
@@ -50,7 +50,7 @@ class Program:
         context: int | None = None,
         long_prompts: bool = True,
         encoder: Callable[[Tensor], dict[str, Tensor]] | None = None,
-        scatter: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
+        kernels: Kernels | None = None,
     ) -> None:
         self.step = step
         self.sampler = sampler
@@ -60,7 +60,7 @@ class Program:
         self.chunk = prefill_chunk(context)
         self.long_prompts = long_prompts
         self.encoder = encoder
-        self.scatter = scatter
+        self.kernels = kernels
 
     def start(
         self,
@@ -239,7 +239,7 @@ class Program:
             state=state,
             padding_mask=padding_mask,
             cache_dtype=self.cache_dtype,
-            scatter=self.scatter,
+            kernels=self.kernels,
             may_overrun=self.slack > 0,
         )
         inputs = token_ids

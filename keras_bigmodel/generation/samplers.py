@@ -239,14 +239,14 @@ class PromptLookup:
 
     Example:
         >>> kbm.samplers.PromptLookup().num_guesses
-        7
+        4
 
     References:
         Saxena 2023, "Prompt Lookup Decoding".
     """
 
     sampler: Any = "greedy"
-    num_guesses: int = 7
+    num_guesses: int = 4
     longest_match: int = 3
 
     def __post_init__(self) -> None:

@@ -23,6 +23,35 @@ _ACTIVE: contextvars.ContextVar["DecodingScope | None"] = (
 LENGTHS = "lengths"
 
 
+class Kernels:
+    """What a step computes in ways that differ between backends.
+
+    This is Keras's way, which compilers such as XLA turn into the best there
+    is; a backend without one may need another.
+    """
+
+    def scatter(
+        self, cache: Tensor, indices: Tensor, updates: Tensor
+    ) -> Tensor:
+        """Returns a cache with some rows replaced.
+
+        Args:
+            cache: (B, K, slots, D).
+            indices: Which rows, int32 (rows, 3), no row twice.
+            updates: The new rows, (rows, D).
+        """
+        return ops.scatter_update(cache, indices, updates)
+
+    def score(self, hidden: Tensor, table: Tensor) -> Tensor:
+        """Returns hidden states times a table of tokens, (rows, V).
+
+        Args:
+            hidden: (rows, D).
+            table: (V, D).
+        """
+        return ops.matmul(hidden, ops.transpose(table))
+
+
 class DecodingScope:
     """Carries the state of incremental decoding between calls of a model.
 
@@ -53,8 +82,7 @@ class DecodingScope:
             a token; None: everywhere, or as the model's own mask says.
         cache_dtype: Float type of the keys and values kept; None: the type
             they are computed in.
-        scatter: Writes rows into a cache, with the arguments of
-            `keras.ops.scatter_update`, which is the default.
+        kernels: How the step computes what backends do in different ways.
         may_overrun: Whether a step may read tokens past a model's last
             position, guesses that will be dropped.
 
@@ -92,7 +120,7 @@ class DecodingScope:
         state: dict[str, Tensor] | None = None,
         padding_mask: Tensor | None = None,
         cache_dtype: str | None = None,
-        scatter: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
+        kernels: Kernels | None = None,
         may_overrun: bool = False,
     ) -> None:
         if isinstance(max_length, int) and max_length < 1:
@@ -110,7 +138,7 @@ class DecodingScope:
             padding_mask = check_mask(padding_mask, "padding_mask", rank=2)
         self.max_length = max_length
         self.cache_dtype = cache_dtype
-        self.scatter = scatter or ops.scatter_update
+        self.kernels = kernels or Kernels()
         self.may_overrun = may_overrun
         self._state = dict(state or {})
         self._given_mask = padding_mask

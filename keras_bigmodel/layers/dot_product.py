@@ -20,11 +20,14 @@ HIDDEN = -1e30
 
 def group_heads(x: Tensor, num_groups: int) -> Tensor:
     """Turns (B, T, H, D) into (B, K, G, T, D)."""
-    batch, length, heads, dim = ops.shape(x)
-    shape = (batch, length, num_groups, heads // num_groups, dim)
+    heads, dim = x.shape[2:]
+    shape = (num_groups, heads // num_groups)
     if x.shape[1] == 1:
-        return ops.reshape(x, (-1, *shape[2:4], 1, dim))
-    return ops.transpose(ops.reshape(x, shape), (0, 2, 3, 1, 4))
+        return ops.reshape(x, (-1, *shape, 1, dim))
+    if heads == num_groups:
+        return ops.expand_dims(ops.transpose(x, (0, 2, 1, 3)), 2)
+    x = ops.reshape(x, (*ops.shape(x)[:2], *shape, dim))
+    return ops.transpose(x, (0, 2, 3, 1, 4))
 
 
 def ungroup_heads(x: Tensor) -> Tensor:

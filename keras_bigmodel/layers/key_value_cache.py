@@ -46,7 +46,7 @@ def append(
     Returns:
         Keys and values, (B, K, S, D), and the visibility over them.
     """
-    batch, heads, _, dim = ops.shape(key)
+    heads, dim = key.shape[1], key.shape[3]
     window, slots = visibility.window, scope.max_length
     if window is not None:
         both_known = isinstance(slots, int)
@@ -54,9 +54,10 @@ def append(
     rolls = window is not None and key.shape[2] != 1
     seen = []
     for part, x in (("key", key), ("value", value)):
-        old = scope.read(f"{name}/{part}", batch)
+        old = scope.read(f"{name}/{part}", key.shape[0])
         kept = ops.cast(x, scope.cache_dtype or x.dtype)
         if old is None:
+            batch = scope.shared("batch", lambda: ops.shape(key)[0])
             old = ops.zeros((batch, heads, slots, dim), kept.dtype)
         new = (_roll if rolls else _put)(scope, old, kept, slots, window)
         scope.write(f"{name}/{part}", new)
@@ -120,9 +121,10 @@ def _ring_positions(last, slots):
 
 def _put(scope, cache, x, slots, window):
     """Writes each token of x, (B, K, T, D), into its slot."""
-    batch, heads, length, dim = ops.shape(x)
+    heads = x.shape[1]
 
     def indices():
+        batch, _, length, _ = ops.shape(x)
         positions = scope.positions(batch, length)
         # Without a window nothing wraps: a token too many is an error.
         slot = positions if window is None else ops.mod(positions, slots)
@@ -136,7 +138,8 @@ def _put(scope, cache, x, slots, window):
         return ops.reshape(ops.stack(parts, axis=-1), (-1, 3))
 
     where = scope.shared(("slots", heads, window), indices)
-    return scope.scatter(cache, where, ops.reshape(x, (-1, dim)))
+    rows = ops.reshape(x, (-1, x.shape[3]))
+    return scope.kernels.scatter(cache, where, rows)
 
 
 def _roll(scope, ring, x, slots, window):

@@ -6,16 +6,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_bigmodel.layers.decoding import DecodingScope
+from keras_bigmodel.layers.decoding import DecodingScope, Kernels
 from keras_bigmodel.layers.projection import project
 
 Tensor = Any
-
-# Tokens of a row that decoding reads at once, at most, apart from prompts.
-_FEW = 16
-# Into how many parts a table is cut, from which size of the parts and which
-# number of rows on.
-_PARTS, _LEAST_PART, _LEAST_ROWS = 16, 256, 4
 
 
 @keras.saving.register_keras_serializable(package="keras_bigmodel")
@@ -186,10 +180,9 @@ class TokenEmbedding(keras.layers.Layer):
     def products(self, hidden: Tensor) -> Tensor:
         """Returns hidden states times the table; replaced as `rows` is."""
         table = ops.cast(self.embeddings, self.compute_dtype)
-        length, scope = hidden.shape[1], DecodingScope.current()
-        if scope is not None and length is not None and length <= _FEW:
-            return project(lambda x: _products_by_parts(x, table), hidden)
-        return project(lambda x: ops.matmul(x, ops.transpose(table)), hidden)
+        scope = DecodingScope.current()
+        kernels = Kernels() if scope is None else scope.kernels
+        return project(lambda x: kernels.score(x, table), hidden)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
@@ -217,44 +210,6 @@ class TokenEmbedding(keras.layers.Layer):
         if reverse:
             shape = (*x.shape[:-1], self.vocabulary_size)
         return keras.KerasTensor(shape, dtype=self.compute_dtype)
-
-
-def _products_by_parts(x: Tensor, table: Tensor) -> Tensor:
-    """Returns x, (rows, hidden_dim), times the table's rows.
-
-    oneDNN repacks a whole matrix that has to be transposed before it meets
-    several rows, and cores then wait for memory. Parts of a large table, as a
-    batch of products, are repacked in the caches: eight rows take half the
-    time.
-    """
-    size, rows = table.shape[0] // _PARTS, ops.shape(x)[0]
-
-    def at_once() -> Tensor:
-        return ops.matmul(x, ops.transpose(table))
-
-    def by_parts() -> Tensor:
-        return _parted_product(x, table, size)
-
-    if size < _LEAST_PART or (isinstance(rows, int) and rows < _LEAST_ROWS):
-        return at_once()
-    if isinstance(rows, int):
-        return by_parts()
-    return ops.cond(rows < _LEAST_ROWS, at_once, by_parts)
-
-
-def _parted_product(x: Tensor, table: Tensor, size: int) -> Tensor:
-    rows, width = ops.shape(x)
-    whole = size * _PARTS
-    parts = ops.reshape(table[:whole], (_PARTS, size, width))
-    found = ops.matmul(
-        ops.broadcast_to(x[None], (_PARTS, rows, width)),
-        ops.transpose(parts, (0, 2, 1)),
-    )
-    found = ops.reshape(ops.transpose(found, (1, 0, 2)), (rows, whole))
-    if whole == table.shape[0]:
-        return found
-    rest = ops.matmul(x, ops.transpose(table[whole:]))
-    return ops.concatenate([found, rest], axis=1)
 
 
 def soft_cap(logits: Tensor, cap: float | None) -> Tensor:

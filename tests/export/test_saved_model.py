@@ -66,6 +66,24 @@ def test_smaller_weights_make_a_smaller_folder(tmp_path, weights, part):
     )
 
 
+def test_xla_compiles_on_request(tmp_path):
+    model = kbm.models.decoder_lm(259, 15, 1, 2, 8, pad_id=256)
+    tokenizer = kbm.text.ByteTokenizer()
+    folder = kbm.export_saved_model(
+        model, tmp_path / "m", tokenizer, max_new_tokens=3, jit_compile=True
+    )
+    graph = (folder / "saved_model.pb").read_bytes()
+    assert b"_XlaMustCompile" in graph
+    assert "generate" in (folder / "assets.extra/proof.md").read_text()
+
+
+def test_only_loops_are_compiled(tmp_path):
+    model = kbm.models.cnn_classifier((4, 4, 1), 2)
+    with pytest.raises(ValueError, match="decoding loop.*image_classifier"):
+        kbm.export_saved_model(model, tmp_path / "m", jit_compile=True)
+    assert not (tmp_path / "m").exists()
+
+
 def test_a_bad_path_is_refused(tmp_path):
     model = kbm.models.lstm_lm(13, 1, 3)
     file = tmp_path / "file"

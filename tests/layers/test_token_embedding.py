@@ -1,8 +1,6 @@
-import keras
 import numpy as np
 import pytest
 
-import keras_bigmodel as kbm
 from keras_bigmodel.layers import DecodingScope, TokenEmbedding
 from tests.layer_case import to_numpy
 from tests.layer_checks import check_layer
@@ -84,27 +82,3 @@ def test_bad_input_is_refused():
         DecodingScope(max_length=5),
     ):
         layer(TOKENS)
-
-
-@pytest.mark.parametrize("rows", [1, 3, 4, 9])
-def test_a_large_table_is_multiplied_by_parts_while_decoding(rows):
-    layer = TokenEmbedding(5003, 8)
-    hidden = np.random.default_rng(rows).normal(size=(rows, 1, 8))
-    layer(np.zeros((1, 1), "int32"))
-    expected = hidden @ to_numpy(layer.embeddings).astype("float64").T
-    with DecodingScope(4):
-        logits = layer(hidden.astype("float32"), reverse=True)
-    np.testing.assert_allclose(to_numpy(logits), expected, atol=1e-6)
-
-
-def test_a_large_table_is_multiplied_in_a_graph_of_any_batch():
-    inputs = keras.Input((None,), dtype="int32")
-    embedding = TokenEmbedding(5003, 8, embeddings_initializer="normal")
-    model = keras.Model(inputs, embedding(embedding(inputs), reverse=True))
-    prompts = np.arange(12).reshape(6, 2)
-    together = kbm.generate(model, prompts.tolist(), max_new_tokens=3)
-    alone = [kbm.generate(model, p, max_new_tokens=3) for p in prompts.tolist()]
-    assert together == alone
-    table = to_numpy(embedding.embeddings).astype("float64")
-    best = np.argmax(table[prompts[:, -1]] @ table.T, axis=1)
-    assert [answer[0] for answer in together] == best.tolist()

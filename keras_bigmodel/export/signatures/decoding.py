@@ -11,7 +11,7 @@ from keras_bigmodel.export.signatures.row_sampling import (
     RowSampler,
 )
 from keras_bigmodel.generation.program import Program
-from keras_bigmodel.generation.tensorflow_scatter import scatter_in_place
+from keras_bigmodel.generation.tensorflow_kernels import TensorFlowKernels
 
 State = dict[str, Any]
 
@@ -30,6 +30,7 @@ class Decoder:
         stop_ids: Tokens that end a row.
         context_specs: Of what the step reads beside tokens, by name, batch
             first.
+        jit_compile: Whether XLA compiles the two, anew for each shape.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Decoder:
         context: int | None,
         stop_ids: list[int],
         context_specs: dict[str, tf.TensorSpec] | None = None,
+        jit_compile: bool = False,
     ) -> None:
         self._step = step
         self._vocabulary_size = vocabulary_size
@@ -46,6 +48,13 @@ class Decoder:
         self._context_specs = context_specs or {}
         # An empty list would have no type, and no token is -1.
         self._stop_ids = stop_ids or [-1]
+        # None leaves it to the host, and False would forbid it.
+        self._options = {
+            "autograph": False,
+            "jit_compile": True if jit_compile else None,
+        }
+        # XLA finds its own way.
+        self._kernels = None if jit_compile else TensorFlowKernels()
         self._start = tf.function(
             self._trace_start,
             input_signature=[
@@ -54,7 +63,7 @@ class Decoder:
                 tf.TensorSpec([], tf.int32),
                 self._context_specs,
             ],
-            autograph=False,
+            **self._options,
         )
         self._advance: Any = None
 
@@ -124,7 +133,7 @@ class Decoder:
                     self.state_specs(),
                     tf.TensorSpec([], tf.int32),
                 ],
-                autograph=False,
+                **self._options,
             )
         carry, made = self._advance(state, tf.convert_to_tensor(num_steps))
         return {**state, "carry": carry}, made
@@ -135,7 +144,7 @@ class Decoder:
             RowSampler(),
             [RowPenalty(self._vocabulary_size)],
             context=self._context,
-            scatter=scatter_in_place,
+            kernels=self._kernels,
         )
 
     def _trace_start(

@@ -26,6 +26,7 @@ TASKS = (
     "image_classifier",
     "arrays",
 )
+GENERATING = ("language_model", "sequence_to_sequence")
 
 
 def served_model(
@@ -38,6 +39,7 @@ def served_model(
     max_new_tokens: int,
     top_k: int,
     examples: list[str],
+    jit_compile: bool = False,
 ) -> Any:
     """Returns what offers a model's signatures.
 
@@ -50,9 +52,11 @@ def served_model(
         max_new_tokens: Tokens of an answer at most.
         top_k: Classes of an answer.
         examples: Texts to prove the model with.
+        jit_compile: Whether XLA compiles the decoding loop.
 
     Raises:
-        ValueError: If the task is unknown, or misses its tokenizer.
+        ValueError: If the task is unknown, misses its tokenizer, or has no
+            decoding loop to be compiled.
     """
     if task is None:
         task = find_task(model, tokenizer, labels)
@@ -60,12 +64,19 @@ def served_model(
         raise ValueError(
             f"`task` must be one of {TASKS}. Received: task={task!r}"
         )
+    if jit_compile and task not in GENERATING:
+        raise ValueError(
+            "`jit_compile` compiles the decoding loop of models that generate "
+            f"text. Received: jit_compile=True, task={task!r}"
+        )
     if task == "arrays":
         return Arrays(model)
     if task == "image_classifier":
         return ImageClassifier(model, labels, limits, top_k)
     if task == "language_model":
-        return LanguageModel(model, tokenizer, limits, max_new_tokens, examples)
+        return LanguageModel(
+            model, tokenizer, limits, max_new_tokens, examples, jit_compile
+        )
     if tokenizer is None:
         raise ValueError(
             f"To serve texts, a model of the kind {task!r} needs its "
@@ -73,7 +84,7 @@ def served_model(
         )
     if task == "sequence_to_sequence":
         return SequenceToSequence(
-            model, tokenizer, limits, max_new_tokens, examples
+            model, tokenizer, limits, max_new_tokens, examples, jit_compile
         )
     if task == "text_classifier":
         return TextClassifier(model, tokenizer, labels, limits, top_k, examples)

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_bigmodel.export.guards import Limits, check_ids
-from keras_bigmodel.export.signatures import scoring, streaming
+from keras_bigmodel.export.signatures import streaming
 from keras_bigmodel.export.signatures.decoding import Decoder
 from keras_bigmodel.export.signatures.options import (
     SAMPLING,
@@ -16,6 +16,7 @@ from keras_bigmodel.export.signatures.options import (
     option_specs,
 )
 from keras_bigmodel.export.signatures.room import check_room
+from keras_bigmodel.export.signatures.scoring import Score
 from keras_bigmodel.export.signatures.signature import Signature
 from keras_bigmodel.export.signatures.text import TextDoor
 from keras_bigmodel.generation import generate, samplers
@@ -37,6 +38,7 @@ class LanguageModel:
         limits: Sizes that are answered.
         max_new_tokens: Tokens of a default answer at most.
         examples: Prompts to prove and to warm up with.
+        jit_compile: Whether XLA compiles the decoding loop.
 
     Raises:
         ValueError: If the answer does not fit the model's context.
@@ -51,6 +53,7 @@ class LanguageModel:
         limits: Limits,
         max_new_tokens: int,
         examples: list[str],
+        jit_compile: bool = False,
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer
@@ -67,6 +70,7 @@ class LanguageModel:
             self.vocabulary_size,
             self.context,
             [] if end_id is None else [end_id],
+            jit_compile=jit_compile,
         )
 
     def signatures(self) -> dict[str, Signature]:
@@ -97,7 +101,7 @@ class LanguageModel:
                 self.expect_texts,
             ),
             "generate_ids": ids,
-            **scoring.signatures(self),
+            "score": Score(self).signature(),
             **streaming.signatures(self),
         }
 

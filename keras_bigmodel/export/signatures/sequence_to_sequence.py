@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_bigmodel.export.guards import Limits, after, require
+from keras_bigmodel.export.guards import Limits, after, check_ids, require
 from keras_bigmodel.export.signatures import streaming
 from keras_bigmodel.export.signatures.decoding import Decoder
 from keras_bigmodel.export.signatures.options import (
@@ -16,12 +16,17 @@ from keras_bigmodel.export.signatures.options import (
 )
 from keras_bigmodel.export.signatures.padding import find_pad_id
 from keras_bigmodel.export.signatures.room import check_room
+from keras_bigmodel.export.signatures.scoring import PairScore
 from keras_bigmodel.export.signatures.signature import Signature
 from keras_bigmodel.export.signatures.text import TextDoor
 from keras_bigmodel.generation.prompts import context_of
 from keras_bigmodel.layers import encoder_and_decoder
 
 SOURCES = {"source_texts": tf.TensorSpec([None], tf.string)}
+SOURCE_IDS = {
+    "source_ids": tf.TensorSpec([None, None], tf.int32),
+    "lengths": tf.TensorSpec([None], tf.int32),
+}
 
 
 class SequenceToSequence:
@@ -33,6 +38,7 @@ class SequenceToSequence:
         limits: Sizes that are answered.
         max_new_tokens: Tokens of a default answer at most.
         examples: Source texts to prove and to warm up with.
+        jit_compile: Whether XLA compiles the decoding loop.
 
     Raises:
         ValueError: If the target's tokenizer has no start token, or the
@@ -48,33 +54,35 @@ class SequenceToSequence:
         limits: Limits,
         max_new_tokens: int,
         examples: list[str],
+        jit_compile: bool = False,
     ) -> None:
         pair = isinstance(tokenizer, (tuple, list))
         source, target = tokenizer if pair else (tokenizer, tokenizer)
-        self._model, self.limits = model, limits
+        self.model, self.limits = model, limits
+        self.vocabulary_size = int(model.output_shape[-1])
         self._source, self._target = source, target
+        self.start_id, self.end_id = target.start_id, target.end_id
         self._max_new_tokens = max_new_tokens
         self._context = context_of(model)
         self._check()
-        self._examples = examples
+        self.examples = examples
         self._source_door = TextDoor(source, limits)
         self.door = TextDoor(target, limits)
         self._encoder, self._target_decoder = encoder_and_decoder(model)
         self._pad_id = find_pad_id(model, self._call, source)
         if self._pad_id is None:
             # Rows of different lengths cannot share a batch.
-            self._examples = examples[:1]
+            self.examples = examples[:1]
         self.decoder = Decoder(
-            lambda ids, context: self._target_decoder(
-                {"target_ids": ids, **context}
-            ),
-            int(model.output_shape[-1]),
+            self.step,
+            self.vocabulary_size,
             self._context,
-            [] if target.end_id is None else [target.end_id],
+            [] if self.end_id is None else [self.end_id],
             {
                 name: tf.TensorSpec(tensor.shape, tensor.dtype)
                 for name, tensor in self._encoder.output.items()
             },
+            jit_compile=jit_compile,
         )
 
     def signatures(self) -> dict[str, Signature]:
@@ -83,7 +91,7 @@ class SequenceToSequence:
             "serving_default": Signature(
                 self._serve,
                 SOURCES,
-                lambda: [{"source_texts": self._examples}],
+                lambda: [{"source_texts": self.examples}],
                 self.expect_texts,
             ),
             "generate": Signature(
@@ -92,13 +100,61 @@ class SequenceToSequence:
                 lambda: [self.stream_example()],
                 self.expect_texts,
             ),
+            "generate_ids": Signature(
+                self._generate_ids,
+                {**SOURCE_IDS, **option_specs()},
+                lambda: [self._id_example()],
+                self._expect_ids,
+            ),
+            "score": PairScore(self).signature(),
             **streaming.signatures(self),
         }
 
+    def step(
+        self, token_ids: tf.Tensor, context: dict[str, tf.Tensor]
+    ) -> tf.Tensor:
+        """Returns logits of target tokens, (B, T, V).
+
+        Args:
+            token_ids: int32, (B, T).
+            context: What `read_sources` returned.
+        """
+        return self._target_decoder({"target_ids": token_ids, **context})
+
+    def read_sources(
+        self, source_texts: tf.Tensor, target_lengths: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Returns what the encoder makes of sources, if all fits.
+
+        Args:
+            source_texts: Strings, (B,).
+            target_lengths: Tokens of each row's target, int32 (B,).
+        """
+        rows = self._source_door.read(source_texts, "source_texts")
+        same = require(
+            tf.size(source_texts) == tf.size(target_lengths),
+            "`source_texts` and `target_texts` must be equally many",
+        )
+        rows = after([same], *rows)
+        none = tf.zeros_like(target_lengths)
+        source_ids, _ = self._fitting(*rows, target_lengths, none)
+        return self._encoder(source_ids)
+
+    def source_rows(self, texts: list[str]) -> list[list[int]]:
+        """Returns the ids of source texts, computed in Python."""
+        rows = self._source.encode(texts)
+        return [row or [self._source.start_id] for row in rows]
+
+    def target_rows(self, texts: list[str]) -> list[list[int]]:
+        """Returns the ids of targets from start to end token."""
+        end = [] if self.end_id is None else [self.end_id]
+        rows = self._target.encode(texts, add_special_tokens=False)
+        return [[self.start_id, *row, *end] for row in rows]
+
     def _call(self, source_ids: np.ndarray) -> Any:
-        target_ids = np.array([[self._target.start_id]], "int32")
+        target_ids = np.array([[self.start_id]], "int32")
         inputs = {"source_ids": source_ids, "target_ids": target_ids}
-        return self._model(inputs, training=False)
+        return self.model(inputs, training=False)
 
     def _serve(self, source_texts: tf.Tensor) -> dict[str, tf.Tensor]:
         batch = tf.shape(source_texts)[0]
@@ -114,15 +170,25 @@ class SequenceToSequence:
             source_texts: Strings, (B,).
             options: Those of `option_specs`, as they came.
         """
-        source_ids, lengths = self._source_door.read(
-            source_texts, "source_texts"
-        )
+        rows = self._source_door.read(source_texts, "source_texts")
+        return self._start(*rows, options)
+
+    def _start(
+        self,
+        source_ids: tf.Tensor,
+        lengths: tf.Tensor,
+        options: dict[str, tf.Tensor],
+    ) -> dict[str, Any]:
         batch = tf.shape(lengths)[0]
         options = check_options(options, batch, self.limits.new_tokens)
-        source_ids, lengths = self._checked(source_ids, lengths, options)
-        target_ids = tf.fill([batch, 1], self._target.start_id)
+        source_ids, lengths = self._fitting(
+            source_ids,
+            lengths,
+            tf.ones_like(lengths),
+            options["max_new_tokens"],
+        )
         return self.decoder.start(
-            target_ids,
+            tf.fill([batch, 1], self.start_id),
             tf.ones_like(lengths),
             options,
             self._encoder(source_ids),
@@ -131,30 +197,38 @@ class SequenceToSequence:
     def _generate(
         self, source_texts: tf.Tensor, **options: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        state = self.begin(source_texts, options)
+        made = self._run(self.begin(source_texts, options))
+        token_ids = made.pop("token_ids")
+        return {**self.door.write(token_ids, made["num_tokens"]), **made}
+
+    def _generate_ids(
+        self, source_ids: tf.Tensor, lengths: tf.Tensor, **options: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        known = self._source.vocabulary_size
+        rows = check_ids(source_ids, lengths, known, "source_ids")
+        return self._run(self._start(*rows, options))
+
+    def _run(self, state: dict[str, Any]) -> dict[str, tf.Tensor]:
         num_new = tf.reduce_max(state["options"]["max_new_tokens"])
         _, made = self.decoder.advance(state, num_new)
         return {
-            **self.door.write(made["token_ids"], made["num_tokens"]),
+            "token_ids": made["token_ids"],
             "num_tokens": made["num_tokens"],
             "finish_reason": tf.where(made["is_stopped"], "stop", "length"),
         }
 
-    def _checked(
+    def _fitting(
         self,
         source_ids: tf.Tensor,
         lengths: tf.Tensor,
-        options: dict[str, tf.Tensor],
+        target_lengths: tf.Tensor,
+        num_new: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns sources that fit, padded as the model wants them."""
-        none, start = tf.zeros_like(lengths), tf.ones_like(lengths)
+        none = tf.zeros_like(lengths)
         fit = check_room(source_ids, lengths, none, self.limits, self._context)
         _, ready = check_room(
-            source_ids,
-            start,
-            options["max_new_tokens"],
-            self.limits,
-            self._context,
+            source_ids, target_lengths, num_new, self.limits, self._context
         )
         with tf.control_dependencies([ready]):
             source_ids, lengths = tf.identity(fit[0]), tf.identity(fit[1])
@@ -170,7 +244,7 @@ class SequenceToSequence:
         return tf.where(is_token, source_ids, self._pad_id), lengths
 
     def _check(self) -> None:
-        if self._target.start_id is None:
+        if self.start_id is None:
             raise ValueError(
                 "Targets begin with the tokenizer's start token, and it has "
                 f"none. Received: tokenizer={self._target}"
@@ -187,9 +261,9 @@ class SequenceToSequence:
 
     def stream_example(self) -> dict[str, Any]:
         """Returns source texts with options that are greedy."""
-        options = greedy_options(len(self._examples), self._max_new_tokens)
+        options = greedy_options(len(self.examples), self._max_new_tokens)
         arrays = {name: value.numpy() for name, value in options.items()}
-        return {"source_texts": self._examples, **arrays}
+        return {"source_texts": self.examples, **arrays}
 
     def expect_texts(self, example: dict[str, Any]) -> dict[str, Any]:
         """Returns greedy answers by whole passes, without any cache.
@@ -197,22 +271,50 @@ class SequenceToSequence:
         Args:
             example: Source texts.
         """
-        texts, counts, reasons = [], [], []
-        for row in self._source.encode(example["source_texts"]):
-            source_ids = np.array([row or [self._source.start_id]], "int32")
-            made = [self._target.start_id]
+        made = self._answers(self.source_rows(example["source_texts"]))
+        texts = self._target.decode(made.pop("token_ids"))
+        return {**made, "text": [text.encode() for text in texts]}
+
+    def _expect_ids(self, example: dict[str, Any]) -> dict[str, Any]:
+        rows = zip(example["source_ids"], example["lengths"], strict=True)
+        made = self._answers([row[:length].tolist() for row, length in rows])
+        token_ids = np.zeros((len(made["token_ids"]), self._max_new_tokens))
+        for line, row in zip(token_ids, made["token_ids"], strict=True):
+            line[: len(row)] = row
+        return {**made, "token_ids": token_ids.astype("int32")}
+
+    def _answers(self, sources: list[list[int]]) -> dict[str, Any]:
+        """Returns greedy answers to rows of ids, a whole pass a token."""
+        answers, reasons = [], []
+        for source in sources:
+            made = [self.start_id]
             while len(made) <= self._max_new_tokens:
                 inputs = {
-                    "source_ids": source_ids,
+                    "source_ids": np.array([source], "int32"),
                     "target_ids": np.array([made], "int32"),
                 }
-                logits = self._model(inputs, training=False)
+                logits = self.model(inputs, training=False)
                 made.append(int(np.argmax(logits[0, -1])))
-                if made[-1] == self._target.end_id:
+                if made[-1] == self.end_id:
                     break
-            stopped = made[-1] == self._target.end_id
-            made = made[1 : len(made) - stopped]
-            texts.append(self._target.decode([made])[0].encode())
-            counts.append(len(made))
+            stopped = made[-1] == self.end_id
+            answers.append(made[1 : len(made) - stopped])
             reasons.append(b"stop" if stopped else b"length")
-        return {"text": texts, "num_tokens": counts, "finish_reason": reasons}
+        return {
+            "token_ids": answers,
+            "num_tokens": [len(answer) for answer in answers],
+            "finish_reason": reasons,
+        }
+
+    def _id_example(self) -> dict[str, Any]:
+        rows = self.source_rows(self.examples)
+        width = max(map(len, rows))
+        options = self.stream_example()
+        del options["source_texts"]
+        return {
+            "source_ids": np.array(
+                [row + [0] * (width - len(row)) for row in rows], "int32"
+            ),
+            "lengths": np.array([len(row) for row in rows], "int32"),
+            **options,
+        }

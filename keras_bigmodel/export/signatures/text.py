@@ -21,6 +21,7 @@ class TextDoor:
     def __init__(self, tokenizer: Any, limits: Limits) -> None:
         self.start_id = tokenizer.start_id
         self._limits = limits
+        self._frame = len(tokenizer.prefix_ids), len(tokenizer.suffix_ids)
         self._encode = tf.function(
             tokenizer,
             input_signature=[tf.TensorSpec([None], tf.string)],
@@ -61,6 +62,29 @@ class TextDoor:
         )
         token_ids = tf.where(is_empty, self.start_id, token_ids)
         return token_ids, tf.maximum(lengths, 1)
+
+    def read_between(
+        self, texts: tf.Tensor, name: str, start_id: int, end_id: int | None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns ids between a start and an end token, (B, T), and lengths.
+
+        They take the place of what the tokenizer itself puts around texts.
+
+        Args:
+            texts: Strings, (B,).
+            name: The input's name, for messages.
+            start_id: What each row begins with.
+            end_id: What each row ends with; None: nothing.
+        """
+        rows = self._encode(check_texts(texts, self._limits, name))
+        before, behind = self._frame
+        rows = rows[:, before : -behind or None]
+        column = [rows.nrows(), 1]
+        parts = [tf.fill(column, start_id), rows]
+        if end_id is not None:
+            parts.append(tf.fill(column, end_id))
+        rows = tf.concat(parts, axis=1)
+        return rows.to_tensor(), tf.cast(rows.row_lengths(), tf.int32)
 
     def write(
         self, token_ids: tf.Tensor, counts: tf.Tensor

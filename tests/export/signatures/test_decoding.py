@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import tensorflow as tf
 
 import keras_bigmodel as kbm
@@ -6,14 +7,15 @@ from keras_bigmodel.export.signatures.decoding import Decoder
 from keras_bigmodel.export.signatures.options import greedy_options
 
 
-def test_steps_are_the_whole_and_the_context_is_read():
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_steps_are_the_whole_and_the_context_is_read(jit_compile):
     model = kbm.models.lstm_lm(11, 1, 5)
 
     def step(token_ids, context):
         return model(token_ids) + context["bias"][:, None]
 
     spec = tf.TensorSpec([None, 11], tf.float32)
-    decoder = Decoder(step, 11, None, [], {"bias": spec})
+    decoder = Decoder(step, 11, None, [], {"bias": spec}, jit_compile)
     options = greedy_options(tf.constant(2), 6)
     bias = np.random.default_rng(0).normal(size=(2, 11)).astype("float32")
     token_ids, lengths = tf.constant([[1, 2, 3], [4, 0, 0]]), [3, 1]

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -19,7 +20,14 @@ BYTES = kbm.text.ByteTokenizer()
 )
 def test_answers_are_those_of_whole_passes(make):
     traced, signatures = serve(make(), (BYTES, BYTES))
-    assert set(traced) == {"serving_default", "generate", "prefill", "decode"}
+    assert set(traced) == {
+        "serving_default",
+        "generate",
+        "generate_ids",
+        "score",
+        "prefill",
+        "decode",
+    }
     check_examples(traced, signatures)
     check_steps(traced, signatures)
 
@@ -39,6 +47,59 @@ def check_steps(traced, signatures):
         reasons = answer["finish_reason"].numpy().tolist()
     for name in whole:
         assert answer[name].numpy().tolist() == whole[name].numpy().tolist()
+
+
+@pytest.mark.parametrize("name", ["byte", "unigram"])
+def test_targets_are_scored_as_in_training(name):
+    tokenizer = BYTES
+    if name == "unigram":
+        # T5's, which puts an end token behind texts, and starts with padding.
+        tokenizer = kbm.text.UnigramTokenizer.train(
+            ["one text", "two texts and more"] * 9, 40
+        )
+        tokenizer.start_id = tokenizer.pad_id
+    size = tokenizer.vocabulary_size
+    pad_id = tokenizer.pad_id
+    model = kbm.models.encoder_decoder(size, size, 31, 1, 2, 8, pad_id=pad_id)
+    traced, _ = serve(model, tokenizer)
+    pairs = [("one", "two texts"), ("text and", "one")]
+    answer = traced["score"](
+        source_texts=tf.constant([source for source, _ in pairs]),
+        target_texts=tf.constant([target for _, target in pairs]),
+    )
+    dataset = kbm.text.seq2seq_dataset(
+        pairs, tokenizer, sequence_length=31, batch_size=1
+    )
+    for row, (inputs, labels, weights) in enumerate(dataset):
+        logits = np.asarray(model(inputs), "float64")
+        scores = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+        scores = np.take_along_axis(scores, labels.numpy()[..., None], -1)
+        likelihood = (scores[..., 0] * weights.numpy()).sum()
+        count = int(weights.numpy().sum())
+        assert answer["num_tokens"].numpy()[row] == count
+        np.testing.assert_allclose(
+            answer["log_likelihood"].numpy()[row], likelihood, rtol=1e-4
+        )
+        np.testing.assert_allclose(
+            answer["perplexity"].numpy()[row],
+            np.exp(-likelihood / count),
+            rtol=1e-4,
+        )
+
+
+def test_pairs_must_be_pairs():
+    model = kbm.models.encoder_decoder(259, 259, 31, 1, 2, 8, pad_id=256)
+    traced, _ = serve(model, BYTES)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="equally many"):
+        traced["score"](
+            source_texts=tf.constant(["ab"]),
+            target_texts=tf.constant(["c"] * 2),
+        )
+    with pytest.raises(tf.errors.InvalidArgumentError, match="do not fit"):
+        traced["score"](
+            source_texts=tf.constant(["ab"]),
+            target_texts=tf.constant(["c" * 40]),
+        )
 
 
 def test_without_padding_rows_must_be_as_long():

@@ -2,11 +2,13 @@ import keras
 import numpy as np
 import pytest
 
+import keras_bigmodel as kbm
+
 pytestmark = pytest.mark.tensorflow
 if keras.config.backend() == "tensorflow":
     import tensorflow as tf
 
-    from keras_bigmodel.generation.tensorflow_scatter import scatter_in_place
+    from keras_bigmodel.generation.tensorflow_kernels import TensorFlowKernels
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
@@ -20,7 +22,9 @@ def test_scatter_replaces_rows_to_the_bit(dtype):
     indices = [[0, 1, 2], [1, 2, 4], [1, 0, 0]]
     expected = tf.tensor_scatter_nd_update(cache, indices, rows)
     kept = tf.identity(cache).numpy().tobytes()
-    found = tf.function(scatter_in_place)(cache, tf.constant(indices), rows)
+    found = tf.function(TensorFlowKernels().scatter)(
+        cache, tf.constant(indices), rows
+    )
     assert found.numpy().tobytes() == expected.numpy().tobytes()
     assert found.dtype == cache.dtype
     # What the caller holds stays as it was.
@@ -38,7 +42,7 @@ def test_scatter_in_a_loop_copies_nothing():
         def write(step, cache):
             row = tf.cast(tf.fill((1, dim), step), "float32")
             where = tf.stack([0, 0, step])[None]
-            return step + 1, scatter_in_place(cache, where, row)
+            return step + 1, TensorFlowKernels().scatter(cache, where, row)
 
         _, cache = tf.while_loop(
             lambda step, _: step < steps, write, (0, cache)
@@ -60,6 +64,35 @@ def _peak():
 
 def test_out_of_range_is_an_error():
     with pytest.raises(tf.errors.InvalidArgumentError, match="does not index"):
-        scatter_in_place(
+        TensorFlowKernels().scatter(
             tf.zeros((1, 1, 2, 3)), tf.constant([[0, 0, 2]]), tf.ones((1, 3))
         )
+
+
+@pytest.mark.parametrize("size", [11, 4096, 5003])
+@pytest.mark.parametrize("rows", [1, 4, 9, 65])
+def test_scores_of_any_table_and_number_of_rows(size, rows):
+    rng = np.random.default_rng(rows)
+    hidden, table = rng.normal(size=(rows, 8)), rng.normal(size=(size, 8))
+    score = tf.function(
+        TensorFlowKernels().score,
+        input_signature=[
+            tf.TensorSpec([None, 8], tf.float32),
+            tf.TensorSpec([size, 8], tf.float32),
+        ],
+    )
+    found = score(hidden.astype("float32"), table.astype("float32"))
+    np.testing.assert_allclose(found, hidden @ table.T, atol=1e-5)
+
+
+def test_a_large_vocabulary_is_generated_alike_in_any_batch():
+    inputs = keras.Input((None,), dtype="int32")
+    embedding = kbm.layers.TokenEmbedding(5003, 8)
+    model = keras.Model(inputs, embedding(embedding(inputs), reverse=True))
+    prompts = np.arange(12).reshape(6, 2)
+    together = kbm.generate(model, prompts.tolist(), max_new_tokens=3)
+    alone = [kbm.generate(model, p, max_new_tokens=3) for p in prompts.tolist()]
+    assert together == alone
+    table = np.asarray(embedding.embeddings, "float64")
+    best = np.argmax(table[prompts[:, -1]] @ table.T, axis=1)
+    assert [answer[0] for answer in together] == best.tolist()

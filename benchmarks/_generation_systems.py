@@ -31,7 +31,7 @@ class Ours:
             position_encoding="learned",
             activation="gelu_tanh",
         )
-        self.reciting = None
+        self.reciting, self.text = None, None
 
     def generate(self, prompts: list[list[int]], num_tokens: int) -> dict:
         """Does one greedy generation."""
@@ -56,8 +56,8 @@ class Ours:
 
     def recite(self, text: list[int], prompt: int, look_up: bool) -> dict:
         """Continues a text that the model is made to know by heart."""
-        if self.reciting is None:
-            self.reciting = reciting_model(self.model, text)
+        if self.text != text:
+            self.reciting, self.text = reciting_model(self.model, text), text
         sampler = self.kbm.samplers.PromptLookup() if look_up else "greedy"
         answer = self.kbm.generate(
             self.reciting,

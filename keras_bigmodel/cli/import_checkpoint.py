@@ -14,6 +14,7 @@ import pathlib
 
 from keras_bigmodel.cli import console
 from keras_bigmodel.cli.run_folder import (
+    add_source_option,
     check_writable,
     load_labels,
     load_model,
@@ -23,12 +24,7 @@ from keras_bigmodel.cli.run_folder import (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
-    parser.add_argument(
-        "--from",
-        dest="source",
-        required=True,
-        help="a Hugging Face folder or repository",
-    )
+    add_source_option(parser, "a Hugging Face folder or repository")
     parser.add_argument(
         "--to",
         dest="target",

@@ -19,13 +19,16 @@ TOKENIZER_FOLDER = "tokenizer"
 LABELS_FILE = "labels.json"
 
 
-def add_source_option(parser: argparse.ArgumentParser) -> None:
+def add_source_option(
+    parser: argparse.ArgumentParser,
+    what: str = "what `train` made, or a Hugging Face folder or repository",
+) -> None:
     """Declare `--from`, whose value `load_model` and `load_labels` read."""
     parser.add_argument(
         "--from",
         dest="source",
         required=True,
-        help="what `train` made, or a Hugging Face folder or repository",
+        help=what,
     )
 
 

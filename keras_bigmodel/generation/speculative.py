@@ -256,10 +256,10 @@ class PromptGuesser:
 
 
 class ModelGuesser:
-    """Guesses by a small model, with the same sampler and random numbers.
+    """Guesses by a small model what it finds most probable.
 
     Args:
-        program: A `Program` of the small model.
+        program: A `Program` of the small model, with the greedy sampler.
         num_guesses: Tokens guessed a step.
     """
 
@@ -285,8 +285,8 @@ class ModelGuesser:
             # all guesses turn out right.
             logits, state = self._program.read(token, {}, capacity, state)
             if index < self.num_guesses:
-                token = ops.argmax(logits[:, -1], axis=-1)
-                token = ops.cast(token, "int32")[:, None]
+                picked = self._program.sampler.pick(logits[:, -1], None, {})
+                token = picked[:, None]
                 guesses.append(token)
         return ops.concatenate(guesses, axis=1), {"state": state}
 

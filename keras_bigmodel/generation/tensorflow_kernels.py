@@ -4,6 +4,8 @@ They are for graphs that run as they are: XLA has no kernel for the first, and
 is faster without the second.
 """
 
+import functools
+
 import tensorflow as tf
 
 from keras_bigmodel.layers.decoding import Kernels
@@ -55,12 +57,13 @@ class TensorFlowKernels(Kernels):
             table: (V, D).
         """
         size, rows = table.shape[0] // _PARTS, tf.shape(hidden)[0]
+        whole = functools.partial(super().score, hidden, table)
         if size < _LEAST_PART:
-            return super().score(hidden, table)
+            return whole()
         return tf.cond(
             tf.logical_and(rows >= _LEAST_ROWS, rows <= _MOST_ROWS),
             lambda: _score_by_parts(hidden, table, size),
-            lambda: tf.matmul(hidden, table, transpose_b=True),
+            whole,
         )
 
 

@@ -4,7 +4,11 @@ import pytest
 
 from benchmarks import exact_text
 from keras_bigmodel.text import Tokenizer
-from tests.text.tokenizers_for_tests import TEXTS, byte_pair
+from tests.text.tokenizers_for_tests import (
+    TEXTS,
+    byte_pair,
+    check_operations,
+)
 
 
 @pytest.mark.parametrize("kind", exact_text.KINDS)
@@ -14,6 +18,12 @@ def test_both_faces_give_the_same_ids(kind, tmp_path):
     texts = list(exact_text.strings(601, seed=11))
     assert exact_text.differences(tokenizer, texts, keeps_bytes) == []
     assert exact_text.differences(tokenizer, [], keeps_bytes) == []
+
+
+@pytest.mark.parametrize("kind", exact_text.KINDS)
+def test_a_saved_model_holds_core_operations(kind, tmp_path):
+    make, _ = exact_text.KINDS[kind]
+    assert len(check_operations(make(), tmp_path)) > 5
 
 
 def test_strings_are_seeded_and_of_many_sorts():

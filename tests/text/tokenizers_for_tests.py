@@ -4,7 +4,9 @@ import functools
 import json
 import pydoc_data.topics
 
+import tensorflow as tf
 import tokenizers
+from tensorflow.core.protobuf import saved_model_pb2
 
 from keras_bigmodel.text import BytePairTokenizer, CharacterTokenizer
 
@@ -87,3 +89,27 @@ def assert_same(tokenizer, texts):
         decoded = tokenizer.decode(ids, skips)
         assert [j.decode("utf-8", "replace") for j in joined] == decoded
     return ids
+
+
+def check_operations(tokenizer, folder):
+    """Saves both ways through a graph; returns its core operations."""
+    module = tf.Module()
+    module.run = tf.function(
+        lambda texts: tokenizer.detokenize(tokenizer(texts)),
+        input_signature=[tf.TensorSpec([None], tf.string)],
+    )
+    tf.saved_model.save(module, str(folder))
+    saved = saved_model_pb2.SavedModel.FromString(
+        (folder / "saved_model.pb").read_bytes()
+    )
+    graph = saved.meta_graphs[0].graph_def
+    nodes = [
+        *graph.node,
+        *(node for f in graph.library.function for node in f.node_def),
+    ]
+    operations = {node.op for node in nodes}
+    assert not [op for op in operations if "Table" in op or "PyFunc" in op]
+    # The server's wheel registers these itself: no library was loaded.
+    known = tf.raw_ops.__dict__
+    assert [op for op in operations if op not in known and op[0] != "_"] == []
+    return operations

@@ -138,6 +138,24 @@ class Decoder:
         carry, made = self._advance(state, tf.convert_to_tensor(num_steps))
         return {**state, "carry": carry}, made
 
+    def complete(self, state: State) -> dict[str, tf.Tensor]:
+        """Makes all the tokens that were asked for.
+
+        Args:
+            state: What `start` returned.
+
+        Returns:
+            `token_ids` and `num_tokens` as `advance` gives them, and
+            `finish_reason`, strings (B,): "stop" or "length".
+        """
+        num_new = tf.reduce_max(state["options"]["max_new_tokens"])
+        _, made = self.advance(state, num_new)
+        return {
+            "token_ids": made["token_ids"],
+            "num_tokens": made["num_tokens"],
+            "finish_reason": tf.where(made["is_stopped"], "stop", "length"),
+        }
+
     def _program(self, context: dict[str, tf.Tensor]) -> Program:
         return Program(
             lambda token_ids: self._step(token_ids, context),

@@ -15,6 +15,7 @@ from keras_bigmodel.export.signatures.options import (
     greedy_options,
     option_specs,
 )
+from keras_bigmodel.export.signatures.padding import zero_padded
 from keras_bigmodel.export.signatures.room import check_room
 from keras_bigmodel.export.signatures.scoring import Score
 from keras_bigmodel.export.signatures.signature import Signature
@@ -158,30 +159,14 @@ class LanguageModel:
     def _generate(
         self, prompts: tf.Tensor, **options: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        made = self._run(*self.door.read(prompts), options)
-        token_ids = made.pop("token_ids")
-        return {**self.door.write(token_ids, made["num_tokens"]), **made}
+        state = self.begin(prompts, options)
+        return self.door.answer(self.decoder.complete(state))
 
     def _generate_ids(
         self, token_ids: tf.Tensor, lengths: tf.Tensor, **options: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         rows = check_ids(token_ids, lengths, self.vocabulary_size)
-        return self._run(*rows, options)
-
-    def _run(
-        self,
-        token_ids: tf.Tensor,
-        lengths: tf.Tensor,
-        options: dict[str, tf.Tensor],
-    ) -> dict[str, tf.Tensor]:
-        state = self.start(token_ids, lengths, options)
-        num_new = tf.reduce_max(state["options"]["max_new_tokens"])
-        _, made = self.decoder.advance(state, num_new)
-        return {
-            "token_ids": made["token_ids"],
-            "num_tokens": made["num_tokens"],
-            "finish_reason": tf.where(made["is_stopped"], "stop", "length"),
-        }
+        return self.decoder.complete(self.start(*rows, options))
 
     def _check(self) -> None:
         most = self.limits.new_tokens
@@ -213,11 +198,9 @@ class LanguageModel:
         made = self.generate_in_memory(
             [row[:length].tolist() for row, length in rows], example
         )
-        token_ids = np.zeros((len(made), self.max_new_tokens), "int32")
-        for row, line in zip(made, token_ids, strict=True):
-            line[: len(row.token_ids)] = row.token_ids
+        rows = [row.token_ids for row in made]
         return {
-            "token_ids": token_ids,
+            "token_ids": zero_padded(rows, self.max_new_tokens),
             "num_tokens": [len(row.token_ids) for row in made],
             "finish_reason": [row.finish_reason.encode() for row in made],
         }

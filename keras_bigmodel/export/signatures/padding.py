@@ -1,4 +1,4 @@
-"""Which id a model takes for padding, found by trying."""
+"""Rows of ids as long as each other, and which id fills them up."""
 
 from collections.abc import Callable
 from typing import Any
@@ -39,6 +39,19 @@ def find_pad_id(
         if np.allclose(plain, padded, atol=1e-5):
             return pad_id
     return None
+
+
+def zero_padded(rows: list[list[int]], width: int) -> np.ndarray:
+    """Returns rows of ids as int32, (rows, width), zeros behind each.
+
+    Args:
+        rows: The ids.
+        width: Of the longest row at least.
+    """
+    padded = np.zeros((len(rows), width), "int32")
+    for line, row in zip(padded, rows, strict=True):
+        line[: len(row)] = row
+    return padded
 
 
 def _array(values: Any) -> np.ndarray:

@@ -99,7 +99,7 @@ class PairScore:
         """
         served = self._served
         ids, lengths = served.door.read_between(
-            target_texts, "target_texts", served.start_id, served.end_id
+            target_texts, "target_texts", *served.target_frame
         )
         context = served.read_sources(source_texts, lengths)
         return scores(

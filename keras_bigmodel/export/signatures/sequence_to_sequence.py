@@ -14,7 +14,7 @@ from keras_bigmodel.export.signatures.options import (
     greedy_options,
     option_specs,
 )
-from keras_bigmodel.export.signatures.padding import find_pad_id
+from keras_bigmodel.export.signatures.padding import find_pad_id, zero_padded
 from keras_bigmodel.export.signatures.room import check_room
 from keras_bigmodel.export.signatures.scoring import PairScore
 from keras_bigmodel.export.signatures.signature import Signature
@@ -62,12 +62,16 @@ class SequenceToSequence:
         self.vocabulary_size = int(model.output_shape[-1])
         self._source, self._target = source, target
         self.start_id, self.end_id = target.start_id, target.end_id
+        stop_ids = [] if self.end_id is None else [self.end_id]
+        self.target_frame = [self.start_id], stop_ids
         self._max_new_tokens = max_new_tokens
         self._context = context_of(model)
         self._check()
         self.examples = examples
-        self._source_door = TextDoor(source, limits)
         self.door = TextDoor(target, limits)
+        self._source_door = self.door
+        if source is not target:
+            self._source_door = TextDoor(source, limits)
         self._encoder, self._target_decoder = encoder_and_decoder(model)
         self._pad_id = find_pad_id(model, self._call, source)
         if self._pad_id is None:
@@ -77,7 +81,7 @@ class SequenceToSequence:
             self.step,
             self.vocabulary_size,
             self._context,
-            [] if self.end_id is None else [self.end_id],
+            stop_ids,
             {
                 name: tf.TensorSpec(tensor.shape, tensor.dtype)
                 for name, tensor in self._encoder.output.items()
@@ -147,9 +151,9 @@ class SequenceToSequence:
 
     def target_rows(self, texts: list[str]) -> list[list[int]]:
         """Returns the ids of targets from start to end token."""
-        end = [] if self.end_id is None else [self.end_id]
+        before, behind = self.target_frame
         rows = self._target.encode(texts, add_special_tokens=False)
-        return [[self.start_id, *row, *end] for row in rows]
+        return [[*before, *row, *behind] for row in rows]
 
     def _call(self, source_ids: np.ndarray) -> Any:
         target_ids = np.array([[self.start_id]], "int32")
@@ -197,25 +201,15 @@ class SequenceToSequence:
     def _generate(
         self, source_texts: tf.Tensor, **options: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        made = self._run(self.begin(source_texts, options))
-        token_ids = made.pop("token_ids")
-        return {**self.door.write(token_ids, made["num_tokens"]), **made}
+        state = self.begin(source_texts, options)
+        return self.door.answer(self.decoder.complete(state))
 
     def _generate_ids(
         self, source_ids: tf.Tensor, lengths: tf.Tensor, **options: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         known = self._source.vocabulary_size
         rows = check_ids(source_ids, lengths, known, "source_ids")
-        return self._run(self._start(*rows, options))
-
-    def _run(self, state: dict[str, Any]) -> dict[str, tf.Tensor]:
-        num_new = tf.reduce_max(state["options"]["max_new_tokens"])
-        _, made = self.decoder.advance(state, num_new)
-        return {
-            "token_ids": made["token_ids"],
-            "num_tokens": made["num_tokens"],
-            "finish_reason": tf.where(made["is_stopped"], "stop", "length"),
-        }
+        return self.decoder.complete(self._start(*rows, options))
 
     def _fitting(
         self,
@@ -278,10 +272,8 @@ class SequenceToSequence:
     def _expect_ids(self, example: dict[str, Any]) -> dict[str, Any]:
         rows = zip(example["source_ids"], example["lengths"], strict=True)
         made = self._answers([row[:length].tolist() for row, length in rows])
-        token_ids = np.zeros((len(made["token_ids"]), self._max_new_tokens))
-        for line, row in zip(token_ids, made["token_ids"], strict=True):
-            line[: len(row)] = row
-        return {**made, "token_ids": token_ids.astype("int32")}
+        token_ids = zero_padded(made["token_ids"], self._max_new_tokens)
+        return {**made, "token_ids": token_ids}
 
     def _answers(self, sources: list[list[int]]) -> dict[str, Any]:
         """Returns greedy answers to rows of ids, a whole pass a token."""
@@ -308,13 +300,10 @@ class SequenceToSequence:
 
     def _id_example(self) -> dict[str, Any]:
         rows = self.source_rows(self.examples)
-        width = max(map(len, rows))
         options = self.stream_example()
         del options["source_texts"]
         return {
-            "source_ids": np.array(
-                [row + [0] * (width - len(row)) for row in rows], "int32"
-            ),
+            "source_ids": zero_padded(rows, max(map(len, rows))),
             "lengths": np.array([len(row) for row in rows], "int32"),
             **options,
         }

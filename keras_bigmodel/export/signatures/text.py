@@ -1,5 +1,6 @@
 """Text that comes into a served model, and text that it answers."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -21,9 +22,9 @@ class TextDoor:
     def __init__(self, tokenizer: Any, limits: Limits) -> None:
         self.start_id = tokenizer.start_id
         self._limits = limits
-        self._frame = len(tokenizer.prefix_ids), len(tokenizer.suffix_ids)
+        self._frame = tokenizer.prefix_ids, tokenizer.suffix_ids
         self._encode = tf.function(
-            tokenizer,
+            lambda texts: tokenizer(texts, add_special_tokens=False),
             input_signature=[tf.TensorSpec([None], tf.string)],
             autograph=False,
         )
@@ -44,9 +45,7 @@ class TextDoor:
             texts: Strings, (B,).
             name: The input's name, for messages.
         """
-        rows = self._encode(check_texts(texts, self._limits, name))
-        lengths = tf.cast(rows.row_lengths(), tf.int32)
-        token_ids = rows.to_tensor()
+        token_ids, lengths = self.read_between(texts, name, *self._frame)
         if self.start_id is None:
             some = require(
                 tf.reduce_min(lengths) > 0,
@@ -64,27 +63,38 @@ class TextDoor:
         return token_ids, tf.maximum(lengths, 1)
 
     def read_between(
-        self, texts: tf.Tensor, name: str, start_id: int, end_id: int | None
+        self,
+        texts: tf.Tensor,
+        name: str,
+        before: Sequence[int],
+        behind: Sequence[int],
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns ids between a start and an end token, (B, T), and lengths.
-
-        They take the place of what the tokenizer itself puts around texts.
+        """Returns the ids of texts between others, int32 (B, T), and lengths.
 
         Args:
             texts: Strings, (B,).
             name: The input's name, for messages.
-            start_id: What each row begins with.
-            end_id: What each row ends with; None: nothing.
+            before: Ids that each row begins with.
+            behind: Ids that each row ends with.
         """
         rows = self._encode(check_texts(texts, self._limits, name))
-        before, behind = self._frame
-        rows = rows[:, before : -behind or None]
-        column = [rows.nrows(), 1]
-        parts = [tf.fill(column, start_id), rows]
-        if end_id is not None:
-            parts.append(tf.fill(column, end_id))
-        rows = tf.concat(parts, axis=1)
+        count = rows.nrows()
+        sides = [
+            tf.tile(tf.constant([side], tf.int32), [count, 1])
+            for side in (before, behind)
+        ]
+        rows = tf.concat([sides[0], rows, sides[1]], axis=1)
         return rows.to_tensor(), tf.cast(rows.row_lengths(), tf.int32)
+
+    def answer(self, made: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Returns what was made with texts in place of ids.
+
+        Args:
+            made: What `Decoder.complete` returned.
+        """
+        made = dict(made)
+        token_ids = made.pop("token_ids")
+        return {**self.write(token_ids, made["num_tokens"]), **made}
 
     def write(
         self, token_ids: tf.Tensor, counts: tf.Tensor

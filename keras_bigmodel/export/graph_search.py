@@ -7,7 +7,8 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
-from keras_bigmodel.export.eight_bit import KERNEL
+from keras_bigmodel.export import eight_bit
+from keras_bigmodel.generation import tensorflow_packing
 
 # TensorScatter... makes a new tensor, ResourceScatter... changes a variable.
 _MUTABLE = (
@@ -16,7 +17,7 @@ _MUTABLE = (
 )
 _CALLS = ("StatefulPartitionedCall", "PartitionedCall")
 # In every build for x86-64 Linux, a server's too, and in no other.
-_X86 = (KERNEL,)
+_X86 = (eight_bit.KERNEL, tensorflow_packing.KERNEL)
 
 
 def search(folder: pathlib.Path) -> dict[str, list[str]]:

@@ -29,6 +29,8 @@ _RUNS_ON = {
     "float32": "any build of TensorFlow or TensorFlow Serving",
     "bfloat16": "any build of TensorFlow or TensorFlow Serving; fast where the "
     "processor has products of bfloat16",
+    "packed": "builds for x86-64 Linux with oneDNN, as TensorFlow Serving's "
+    "own image is; packed weights take twice the memory",
     "int8": "builds for x86-64 Linux with oneDNN, as TensorFlow Serving's "
     "own image is; on CPUs without VNNI sums of 8-bit products can overflow",
 }
@@ -42,6 +44,7 @@ def model_card(
     training_data: str | None,
     licence: str | None,
     proof: str | None,
+    pack_weights: bool = False,
 ) -> str:
     """Returns a model's card, as Markdown.
 
@@ -53,6 +56,7 @@ def model_card(
         training_data: What the model was trained on.
         licence: Of the model.
         proof: The proof's table; None: it was not proved.
+        pack_weights: Whether it generates with packed weights.
     """
     parameters = model.count_params()
     context = context_of(model)
@@ -71,7 +75,7 @@ def model_card(
         megabytes=_size(folder) / 1e6,
         training_data=training_data or "not told",
         licence=licence or "not told",
-        runs_on=_RUNS_ON[weights],
+        runs_on=_RUNS_ON["packed" if pack_weights else weights],
         proof=proof or "Nothing: the export was asked not to prove itself.",
     )
 

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from keras_bigmodel.export import eight_bit
+from keras_bigmodel.generation import tensorflow_packing
 
 WEIGHTS = ("float32", "bfloat16", "int8")
 # What answers of two graphs of the same sums may differ by: where numbers are
@@ -48,6 +49,33 @@ def with_weights(model: keras.Model, weights: str) -> keras.Model:
             f"model={model.name!r}"
         )
     return copy
+
+
+def check_packing(pack_weights: bool, weights: str, jit_compile: bool) -> None:
+    """Checks that a decoding loop can run on packed weights, if it shall.
+
+    Args:
+        pack_weights: Whether it shall.
+        weights: The kind of the weights.
+        jit_compile: Whether XLA compiles the loop.
+
+    Raises:
+        ValueError: If it cannot.
+    """
+    if not pack_weights:
+        return
+    if weights != "float32" or jit_compile:
+        raise ValueError(
+            "Weights are packed as float32 and without XLA. Received: "
+            f"pack_weights=True, weights={weights!r}, jit_compile={jit_compile}"
+        )
+    if not tensorflow_packing.is_available():
+        raise ValueError(
+            "This TensorFlow has no products with packed weights "
+            f"({tensorflow_packing.KERNEL}, of oneDNN, in builds for x86-64 "
+            "Linux), or has a GPU. Export on such a machine without a GPU. "
+            "Received: pack_weights=True"
+        )
 
 
 def _copy(model: keras.Model, dtype: str) -> keras.Model:

@@ -30,6 +30,7 @@ class Options:
         long_prompts: Whether prompts are read in several pieces.
         jit_compile: Whether TensorFlow compiles by XLA.
         has_prefix: Whether prompts go on from a prefix.
+        pack_weights: Whether steps run on packed copies of the weights.
     """
 
     log_probabilities: bool = False
@@ -37,6 +38,11 @@ class Options:
     long_prompts: bool = False
     jit_compile: bool = False
     has_prefix: bool = False
+    pack_weights: bool = False
+
+    def kernels(self) -> Any:
+        """Returns how steps compute; None: in Keras's way."""
+        return kernels_for(self.jit_compile, self.pack_weights)
 
 
 def needs_long_prompts(model: keras.Model, rows: list[list[int]]) -> bool:
@@ -85,7 +91,7 @@ def program_for(
             "cache_dtype": options.cache_dtype,
             "long_prompts": options.long_prompts,
             "context": prompts.context_of(model),
-            "kernels": kernels_for(options.jit_compile),
+            "kernels": options.kernels(),
         }
         step = model
         if prompts.is_encoder_decoder(model):
@@ -139,7 +145,7 @@ def _guesser(sampler: Any, options: Options) -> Any:
         samplers.Greedy(),
         context=prompts.context_of(draft),
         long_prompts=options.long_prompts,
-        kernels=kernels_for(options.jit_compile),
+        kernels=options.kernels(),
     )
     return ModelGuesser(program, sampler.num_guesses)
 

@@ -41,18 +41,24 @@ def compiled_program(
     return programs[key]
 
 
-def kernels_for(jit_compile: bool) -> Any:
+def forget(model: keras.Model) -> None:
+    """Drops a model's compiled programs."""
+    model.__dict__.pop(_ATTRIBUTE, None)
+
+
+def kernels_for(jit_compile: bool, pack_weights: bool) -> Any:
     """Returns how a program's steps compute; None: in Keras's way.
 
     Args:
         jit_compile: Whether TensorFlow compiles by XLA, which like JAX finds
             its own way.
+        pack_weights: Whether steps run on packed copies of the weights.
     """
     if keras.config.backend() != "tensorflow" or jit_compile:
         return None
     from keras_bigmodel.generation.tensorflow_kernels import TensorFlowKernels
 
-    return TensorFlowKernels()
+    return TensorFlowKernels(pack_weights)
 
 
 def _compile(model: keras.Model, program: Any, jit_compile: bool) -> Any:

@@ -60,7 +60,7 @@ class Program:
         self.chunk = prefill_chunk(context)
         self.long_prompts = long_prompts
         self.encoder = encoder
-        self.kernels = kernels
+        self.kernels = kernels or Kernels()
 
     def start(
         self,
@@ -221,6 +221,7 @@ class Program:
         capacity: Any,
         state: dict[str, Tensor] | None,
         padding_mask: Tensor | None = None,
+        kernels: Kernels | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Reads some tokens in one step.
 
@@ -230,6 +231,7 @@ class Program:
             capacity: Slots of the caches.
             state: What the steps before left; None: nothing.
             padding_mask: Booleans, (B, T), True where there is a token.
+            kernels: How the step computes; default: as steps after the prompt.
 
         Returns:
             The logits, (B, T, V), and the state after the step.
@@ -239,7 +241,7 @@ class Program:
             state=state,
             padding_mask=padding_mask,
             cache_dtype=self.cache_dtype,
-            kernels=self.kernels,
+            kernels=kernels or self.kernels,
             may_overrun=self.slack > 0,
         )
         inputs = token_ids
@@ -261,12 +263,13 @@ class Program:
         """Returns the state after the first `lengths` tokens of each row."""
         pieces = (width - 1) // self.chunk if self.long_prompts else 0
         first = width - pieces * self.chunk
+        kernels = self.kernels.for_prompts()
 
         def piece_of(start: Any, size: Any, state: dict | None) -> dict:
             index = start + ops.arange(size, dtype="int32")
             ids = ops.take(token_ids, index, axis=1)
             visible = index[None, :] < lengths[:, None]
-            return self.read(ids, context, capacity, state, visible)[1]
+            return self.read(ids, context, capacity, state, visible, kernels)[1]
 
         if state is not None:
             rows = ops.shape(token_ids)[0]

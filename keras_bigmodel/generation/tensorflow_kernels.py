@@ -1,24 +1,49 @@
 """Steps of a generation in the operations that TensorFlow does best.
 
-They are for graphs that run as they are: XLA has no kernel for the first, and
-is faster without the second.
+They are for graphs that run as they are: XLA has no kernel for some, and is
+faster without the others.
 """
 
 import functools
+from collections.abc import Callable
 
+import keras
 import tensorflow as tf
 
-from keras_bigmodel.layers.decoding import Kernels
+from keras_bigmodel.generation.tensorflow_packing import (
+    LEAST_ROWS,
+    packed_product,
+)
+from keras_bigmodel.layers import activations
+from keras_bigmodel.layers.decoding import Kernels, shared
 
 # Unsigned ones, for GPUs have no such scatter of int32.
 _INTEGERS = {2: tf.uint16, 4: tf.uint32, 8: tf.uint64}
 # Into how many parts a table is cut, from which size of the parts on, and for
 # how many rows: one or two gain nothing, and a long prompt is better off whole.
 _PARTS, _LEAST_PART, _LEAST_ROWS, _MOST_ROWS = 16, 256, 4, 64
+# What a packed product can apply to its result.
+_FUSED = {
+    activations.gelu: "GeluExact",
+    activations.gelu_tanh: "GeluApproximate",
+    activations.ACTIVATIONS["relu"]: "Relu",
+}
 
 
 class TensorFlowKernels(Kernels):
-    """The operations of `Kernels`, for TensorFlow's own executor."""
+    """The operations of `Kernels`, for TensorFlow's own executor.
+
+    Args:
+        pack_weights: Whether steps run on copies of the weights, packed when
+            the graph first runs, on x86-64 CPUs.
+    """
+
+    def __init__(self, pack_weights: bool = False) -> None:
+        self._packs = pack_weights
+
+    def for_prompts(self) -> Kernels:
+        """Returns kernels without packed weights: many rows do not gain."""
+        return TensorFlowKernels()
 
     def scatter(
         self, cache: tf.Tensor, indices: tf.Tensor, updates: tf.Tensor
@@ -44,6 +69,46 @@ class TensorFlowKernels(Kernels):
         )
         return tf.bitcast(bits, cache.dtype)
 
+    def fold(self, x: tf.Tensor) -> tf.Tensor:
+        """Returns the rows of x, (B, T, D), and zeros if they are too few."""
+        rows = super().fold(x)
+        if not self._packs:
+            return rows
+
+        def padding() -> tf.Tensor:
+            missing = tf.maximum(LEAST_ROWS - _num_rows(x), 0)
+            return tf.scatter_nd([[0, 1]], missing[None], [2, 2])
+
+        return tf.pad(rows, _once("padding", x, padding))
+
+    def unfold(self, rows: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+        """Returns the rows without those that `fold` added."""
+        if not self._packs:
+            return rows
+        size = _once("size", x, lambda: tf.stack([_num_rows(x), -1]))
+        kept = tf.slice(rows, [0, 0], size)
+        kept.set_shape([None, rows.shape[1]])
+        return kept
+
+    def project(
+        self,
+        layer: keras.layers.Dense,
+        x: tf.Tensor,
+        activation: Callable[[tf.Tensor], tf.Tensor] | None = None,
+    ) -> tf.Tensor:
+        """Returns what a Dense layer gives, by packed weights if it may.
+
+        Args:
+            layer: The layer.
+            x: (rows, inputs).
+            activation: Applied to it; None: nothing.
+        """
+        if not (self._packs and _is_plain(layer) and x.dtype == tf.float32):
+            return super().project(layer, x, activation)
+        fused = _FUSED.get(activation)
+        y = packed_product(x, layer.kernel, layer.bias, activation=fused)
+        return y if activation is None or fused else activation(y)
+
     def score(self, hidden: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
         """Returns hidden states times a table of tokens, (rows, V).
 
@@ -56,6 +121,8 @@ class TensorFlowKernels(Kernels):
             hidden: (rows, D).
             table: (V, D).
         """
+        if self._packs and table.dtype == tf.float32:
+            return packed_product(hidden, table, transpose=True)
         size, rows = table.shape[0] // _PARTS, tf.shape(hidden)[0]
         whole = functools.partial(super().score, hidden, table)
         if size < _LEAST_PART:
@@ -82,3 +149,28 @@ def _score_by_parts(
         return found
     rest = tf.matmul(hidden, table[whole:], transpose_b=True)
     return tf.concat([found, rest], axis=1)
+
+
+def _num_rows(x: tf.Tensor) -> tf.Tensor:
+    """Returns B * T of x, (B, T, D)."""
+    return _once("rows", x, lambda: tf.reduce_prod(tf.shape(x)[:2]))
+
+
+def _once(
+    name: str, x: tf.Tensor, compute: Callable[[], tf.Tensor]
+) -> tf.Tensor:
+    """Computes once a step what depends on the shape of x, (B, T, D).
+
+    Within a step, sequences of the same known length have as many rows.
+    """
+    if x.shape[1] is None:
+        return compute()
+    return shared((name, x.shape[1]), compute)
+
+
+def _is_plain(layer: keras.layers.Dense) -> bool:
+    """Tells whether a layer is a product with its kernel and nothing else."""
+    changed = layer.lora_enabled or layer.quantization_mode is not None
+    changed = changed or layer.activation is not keras.activations.linear
+    # Weights of 8 bits replace the method of the single layer.
+    return not changed and "call" not in vars(layer)

@@ -42,6 +42,43 @@ class Kernels:
         """
         return ops.scatter_update(cache, indices, updates)
 
+    def for_prompts(self) -> "Kernels":
+        """Returns the kernels to read prompts with."""
+        return self
+
+    def fold(self, x: Tensor) -> Tensor:
+        """Returns the rows of a sequence to multiply, (rows, D).
+
+        Args:
+            x: (B, T, D).
+        """
+        return ops.reshape(x, (-1, x.shape[2]))
+
+    def unfold(self, rows: Tensor, x: Tensor) -> Tensor:
+        """Returns those of the rows that `fold` took from x, (B * T, units).
+
+        Args:
+            rows: What became of `fold(x)`, (rows, units).
+            x: (B, T, D).
+        """
+        return rows
+
+    def project(
+        self,
+        layer: keras.layers.Dense,
+        x: Tensor,
+        activation: Callable[[Tensor], Tensor] | None = None,
+    ) -> Tensor:
+        """Returns what a Dense layer gives.
+
+        Args:
+            layer: The layer.
+            x: (rows, inputs).
+            activation: Applied to it; None: nothing.
+        """
+        y = layer(x)
+        return y if activation is None else activation(y)
+
     def score(self, hidden: Tensor, table: Tensor) -> Tensor:
         """Returns hidden states times a table of tokens, (rows, V).
 
@@ -50,6 +87,9 @@ class Kernels:
             table: (V, D).
         """
         return ops.matmul(hidden, ops.transpose(table))
+
+
+_KERAS = Kernels()
 
 
 class DecodingScope:
@@ -138,7 +178,7 @@ class DecodingScope:
             padding_mask = check_mask(padding_mask, "padding_mask", rank=2)
         self.max_length = max_length
         self.cache_dtype = cache_dtype
-        self.kernels = kernels or Kernels()
+        self.kernels = kernels or _KERAS
         self.may_overrun = may_overrun
         self._state = dict(state or {})
         self._given_mask = padding_mask
@@ -172,6 +212,11 @@ class DecodingScope:
     def is_first_step(self) -> bool:
         """Whether this step starts every row at position 0."""
         return LENGTHS not in self._state
+
+    @property
+    def has_positions(self) -> bool:
+        """Whether this step's length is known: a layer has asked before."""
+        return self._step_length is not None
 
     @property
     def padding_mask(self) -> Tensor | None:
@@ -333,11 +378,19 @@ def current_positions(x: Tensor) -> Tensor:
     Returns:
         int32, (1 or batch, sequence).
     """
-    batch_size, length = ops.shape(x)[:2]
     scope = DecodingScope.current()
+    if scope is not None and scope.has_positions:
+        return scope.positions(*x.shape[:2])
+    batch_size, length = ops.shape(x)[:2]
     if scope is not None:
         return scope.positions(batch_size, length)
     return ops.arange(length, dtype="int32")[None, :]
+
+
+def current_kernels() -> Kernels:
+    """Returns the active scope's kernels, Keras's way outside one."""
+    scope = DecodingScope.current()
+    return _KERAS if scope is None else scope.kernels
 
 
 def shared(key: Any, compute: Callable[[], Any]) -> Any:

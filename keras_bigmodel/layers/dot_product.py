@@ -32,12 +32,12 @@ def group_heads(x: Tensor, num_groups: int) -> Tensor:
 
 def ungroup_heads(x: Tensor) -> Tensor:
     """Turns (B, K, G, T, D) into (B, T, H * D)."""
-    batch, groups, shared, length, dim = ops.shape(x)
+    _, groups, shared, length, dim = x.shape
     width = groups * shared * dim
-    if x.shape[3] == 1:
+    if length == 1:
         return ops.reshape(x, (-1, 1, width))
     x = ops.transpose(x, (0, 3, 1, 2, 4))
-    return ops.reshape(x, (batch, length, width))
+    return ops.reshape(x, (*ops.shape(x)[:2], width))
 
 
 def group_scores(x: Tensor | None, num_groups: int) -> Tensor | None:

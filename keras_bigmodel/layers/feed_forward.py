@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from keras_bigmodel.layers import activations
-from keras_bigmodel.layers.projection import project
+from keras_bigmodel.layers.projection import apply, project
 
 Tensor = Any
 
@@ -110,10 +110,12 @@ class FeedForward(keras.layers.Layer):
 
         def network(rows: Tensor) -> Tensor:
             if self.gated:
-                wide = self._activate(self.gate(rows)) * self.up(rows)
+                gate = apply(self.gate, rows, self._activate)
+                wide = gate * apply(self.up, rows)
             else:
-                wide = self._activate(self.up(rows))
-            return self.down(self._dropout(wide, training=training))
+                wide = apply(self.up, rows, self._activate)
+            wide = self._dropout(wide, training=training)
+            return apply(self.down, wide)
 
         return project(network, x)
 

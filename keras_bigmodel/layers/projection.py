@@ -3,7 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
+import keras
 from keras import ops
+
+from keras_bigmodel.layers.decoding import current_kernels
 
 Tensor = Any
 
@@ -32,7 +35,8 @@ def project(
     """
     if len(x.shape) != 3:
         return layer(x)
-    flat = layer(ops.reshape(x, (-1, x.shape[2])))
+    kernels = current_kernels()
+    flat = kernels.unfold(apply(layer, kernels.fold(x)), x)
     if features == (-1,):
         features = (flat.shape[-1],)
     length = x.shape[1]
@@ -40,3 +44,22 @@ def project(
         return ops.reshape(flat, (*ops.shape(x)[:2], *features))
     batch = -1 if x.shape[0] is None and length else ops.shape(x)[0]
     return ops.reshape(flat, (batch, length, *features))
+
+
+def apply(
+    layer: Callable[[Tensor], Tensor],
+    x: Tensor,
+    activation: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
+    """Returns what `layer` gives for rows, (rows, units).
+
+    Args:
+        layer: A Dense layer, which the decoding scope may have its own way to
+            compute, or a function.
+        x: (rows, features).
+        activation: Applied to it, of `layers.activations`; None: nothing.
+    """
+    if isinstance(layer, keras.layers.Dense):
+        return current_kernels().project(layer, x, activation)
+    y = layer(x)
+    return y if activation is None else activation(y)

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_bigmodel.layers.decoding import DecodingScope, Kernels
+from keras_bigmodel.layers.decoding import DecodingScope, current_kernels
 from keras_bigmodel.layers.projection import project
 
 Tensor = Any
@@ -180,8 +180,7 @@ class TokenEmbedding(keras.layers.Layer):
     def products(self, hidden: Tensor) -> Tensor:
         """Returns hidden states times the table; replaced as `rows` is."""
         table = ops.cast(self.embeddings, self.compute_dtype)
-        scope = DecodingScope.current()
-        kernels = Kernels() if scope is None else scope.kernels
+        kernels = current_kernels()
         return project(lambda x: kernels.score(x, table), hidden)
 
     def get_config(self) -> dict[str, Any]:

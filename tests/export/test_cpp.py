@@ -14,6 +14,7 @@ from keras_bigmodel.export.saved_model import write
 from keras_bigmodel.export.signatures.kinds import served_model
 from keras_bigmodel.export.warmup import warmup_requests
 from keras_bigmodel.export.weights import TOLERANCES, with_weights
+from keras_bigmodel.generation import tensorflow_packing
 from tests.serving import harness
 
 pytestmark = [pytest.mark.tensorflow, harness.needs_compiler]
@@ -99,12 +100,17 @@ def test_every_signature_answers_as_in_memory(kind, tmp_path):
     [
         ("decoder_lm", "bfloat16"),
         ("decoder_lm", "int8"),
+        ("decoder_lm", "packed"),
         ("text_classifier", "int8"),
     ],
 )
-def test_smaller_weights_answer_as_in_memory(kind, weights, tmp_path):
+def test_other_weights_answer_as_in_memory(kind, weights, tmp_path):
     if weights == "int8" and not eight_bit.has_kernel():
         pytest.skip("this build of TensorFlow has no _QuantizedMatMul")
+    packs = weights == "packed"
+    if packs and not tensorflow_packing.is_available():
+        pytest.skip("this TensorFlow has no packed products")
+    weights = "float32" if packs else weights
     keras.utils.set_random_seed(3)
     served = served_model(
         with_weights(MODELS[kind](), weights),
@@ -115,6 +121,7 @@ def test_smaller_weights_answer_as_in_memory(kind, weights, tmp_path):
         max_new_tokens=5,
         top_k=3,
         examples=["Once", "é 你"],
+        pack_weights=packs,
     )
     signatures, asked, requests = written(served, tmp_path)
     report = harness.run(tmp_path, requests, threads=2)

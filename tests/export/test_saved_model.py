@@ -5,6 +5,7 @@ import tensorflow as tf
 
 import keras_bigmodel as kbm
 from keras_bigmodel.export import eight_bit
+from keras_bigmodel.generation import tensorflow_packing
 
 
 def test_the_folder_is_a_numbered_version(language_model):
@@ -77,11 +78,37 @@ def test_xla_compiles_on_request(tmp_path):
     assert "generate" in (folder / "assets.extra/proof.md").read_text()
 
 
-def test_only_loops_are_compiled(tmp_path):
+@pytest.mark.parametrize("option", ["jit_compile", "pack_weights"])
+def test_only_loops_are_compiled(option, tmp_path):
     model = kbm.models.cnn_classifier((4, 4, 1), 2)
+    if option == "pack_weights" and not tensorflow_packing.is_available():
+        pytest.skip("this TensorFlow has no packed products")
     with pytest.raises(ValueError, match="decoding loop.*image_classifier"):
-        kbm.export_saved_model(model, tmp_path / "m", jit_compile=True)
+        kbm.export_saved_model(model, tmp_path / "m", **{option: True})
     assert not (tmp_path / "m").exists()
+
+
+def test_weights_are_packed_on_request(tmp_path, monkeypatch):
+    if not tensorflow_packing.is_available():
+        pytest.skip("this TensorFlow has no packed products")
+    model = kbm.models.decoder_lm(259, 15, 1, 2, 8, pad_id=256)
+    tokenizer = kbm.text.ByteTokenizer()
+    options = {"max_new_tokens": 3, "pack_weights": True}
+    folder = kbm.export_saved_model(model, tmp_path / "m", tokenizer, **options)
+    proof = (folder / "assets.extra" / "proof.md").read_text()
+    kernel = tensorflow_packing.KERNEL
+    assert f"| ops of x86-64 Linux alone | {kernel} |" in proof
+    card = (folder / "assets.extra" / "model_card.md").read_text()
+    assert "twice the memory" in card
+    for wrong in ({"weights": "bfloat16"}, {"jit_compile": True}):
+        with pytest.raises(ValueError, match="packed as float32 and without"):
+            kbm.export_saved_model(
+                model, tmp_path / "n", tokenizer, **options, **wrong
+            )
+    monkeypatch.setattr(tensorflow_packing, "is_available", lambda: False)
+    with pytest.raises(ValueError, match="no products with packed weights"):
+        kbm.export_saved_model(model, tmp_path / "n", tokenizer, **options)
+    assert not (tmp_path / "n").exists()
 
 
 def test_a_bad_path_is_refused(tmp_path):

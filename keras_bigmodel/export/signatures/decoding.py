@@ -31,6 +31,8 @@ class Decoder:
         context_specs: Of what the step reads beside tokens, by name, batch
             first.
         jit_compile: Whether XLA compiles the two, anew for each shape.
+        pack_weights: Whether steps run on copies of the weights, packed for an
+            x86-64 CPU when they first run.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Decoder:
         stop_ids: list[int],
         context_specs: dict[str, tf.TensorSpec] | None = None,
         jit_compile: bool = False,
+        pack_weights: bool = False,
     ) -> None:
         self._step = step
         self._vocabulary_size = vocabulary_size
@@ -54,7 +57,7 @@ class Decoder:
             "jit_compile": True if jit_compile else None,
         }
         # XLA finds its own way.
-        self._kernels = None if jit_compile else TensorFlowKernels()
+        self._kernels = None if jit_compile else TensorFlowKernels(pack_weights)
         self._start = tf.function(
             self._trace_start,
             input_signature=[

@@ -40,6 +40,7 @@ def served_model(
     top_k: int,
     examples: list[str],
     jit_compile: bool = False,
+    pack_weights: bool = False,
 ) -> Any:
     """Returns what offers a model's signatures.
 
@@ -53,6 +54,7 @@ def served_model(
         top_k: Classes of an answer.
         examples: Texts to prove the model with.
         jit_compile: Whether XLA compiles the decoding loop.
+        pack_weights: Whether its steps run on packed weights.
 
     Raises:
         ValueError: If the task is unknown, misses its tokenizer, or has no
@@ -64,10 +66,11 @@ def served_model(
         raise ValueError(
             f"`task` must be one of {TASKS}. Received: task={task!r}"
         )
-    if jit_compile and task not in GENERATING:
+    if (jit_compile or pack_weights) and task not in GENERATING:
         raise ValueError(
-            "`jit_compile` compiles the decoding loop of models that generate "
-            f"text. Received: jit_compile=True, task={task!r}"
+            "`jit_compile` and `pack_weights` are for the decoding loop of "
+            f"models that generate text. Received: jit_compile={jit_compile}, "
+            f"pack_weights={pack_weights}, task={task!r}"
         )
     if task == "arrays":
         return Arrays(model)
@@ -75,7 +78,13 @@ def served_model(
         return ImageClassifier(model, labels, limits, top_k)
     if task == "language_model":
         return LanguageModel(
-            model, tokenizer, limits, max_new_tokens, examples, jit_compile
+            model,
+            tokenizer,
+            limits,
+            max_new_tokens,
+            examples,
+            jit_compile,
+            pack_weights,
         )
     if tokenizer is None:
         raise ValueError(
@@ -84,7 +93,13 @@ def served_model(
         )
     if task == "sequence_to_sequence":
         return SequenceToSequence(
-            model, tokenizer, limits, max_new_tokens, examples, jit_compile
+            model,
+            tokenizer,
+            limits,
+            max_new_tokens,
+            examples,
+            jit_compile,
+            pack_weights,
         )
     if task == "text_classifier":
         return TextClassifier(model, tokenizer, labels, limits, top_k, examples)

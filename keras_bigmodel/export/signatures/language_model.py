@@ -40,6 +40,7 @@ class LanguageModel:
         max_new_tokens: Tokens of a default answer at most.
         examples: Prompts to prove and to warm up with.
         jit_compile: Whether XLA compiles the decoding loop.
+        pack_weights: Whether its steps run on packed copies of the weights.
 
     Raises:
         ValueError: If the answer does not fit the model's context.
@@ -55,6 +56,7 @@ class LanguageModel:
         max_new_tokens: int,
         examples: list[str],
         jit_compile: bool = False,
+        pack_weights: bool = False,
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer
@@ -72,6 +74,7 @@ class LanguageModel:
             self.context,
             [] if end_id is None else [end_id],
             jit_compile=jit_compile,
+            pack_weights=pack_weights,
         )
 
     def signatures(self) -> dict[str, Signature]:

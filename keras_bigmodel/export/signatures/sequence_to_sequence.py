@@ -39,6 +39,7 @@ class SequenceToSequence:
         max_new_tokens: Tokens of a default answer at most.
         examples: Source texts to prove and to warm up with.
         jit_compile: Whether XLA compiles the decoding loop.
+        pack_weights: Whether its steps run on packed copies of the weights.
 
     Raises:
         ValueError: If the target's tokenizer has no start token, or the
@@ -55,6 +56,7 @@ class SequenceToSequence:
         max_new_tokens: int,
         examples: list[str],
         jit_compile: bool = False,
+        pack_weights: bool = False,
     ) -> None:
         pair = isinstance(tokenizer, (tuple, list))
         source, target = tokenizer if pair else (tokenizer, tokenizer)
@@ -87,6 +89,7 @@ class SequenceToSequence:
                 for name, tensor in self._encoder.output.items()
             },
             jit_compile=jit_compile,
+            pack_weights=pack_weights,
         )
 
     def signatures(self) -> dict[str, Signature]:

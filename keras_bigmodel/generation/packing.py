@@ -1,0 +1,87 @@
+"""When a generation may keep packed copies of the weights."""
+
+import math
+import os
+import pathlib
+from collections.abc import Sequence
+
+import keras
+
+from keras_bigmodel.generation import compiled
+
+_DIGEST = "_keras_bigmodel_digest"
+_CHANGES = "_keras_bigmodel_weights_change"
+
+# Smaller models sit in the CPU's own caches, and a few tokens are made before
+# the weights have been looked over. Many rows are better off unpacked.
+_LEAST_BYTES = 64 * 2**20
+_LEAST_TOKENS = 8
+_MOST_ROWS = 64
+_SHARE_OF_MEMORY = 1 / 8
+_CGROUP_LIMIT = pathlib.Path("/sys/fs/cgroup/memory.max")
+
+
+def decide(
+    models: Sequence[keras.Model],
+    wanted: bool | None,
+    jit_compile: bool,
+    num_rows: int,
+    num_tokens: int,
+) -> bool:
+    """Tells whether a generation runs on packed copies of the weights.
+
+    Programs that hold copies of other weights than the model's are dropped.
+
+    Args:
+        models: The model that generates, then those that guess for it.
+        wanted: What the caller wants; None: packed where it pays and
+            the weights have not changed between calls.
+        jit_compile: Whether XLA compiles the generation.
+        num_rows: Rows of a step.
+        num_tokens: Tokens to be made.
+
+    Raises:
+        ValueError: If packed weights are wanted where there are none.
+    """
+    kept = models[0].__dict__
+    if wanted is None:
+        pays = num_rows <= _MOST_ROWS and num_tokens >= _LEAST_TOKENS
+        if jit_compile or not pays or kept.get(_CHANGES):
+            return False
+    elif not wanted:
+        return False
+    available = keras.config.backend() == "tensorflow" and not jit_compile
+    if available:
+        from keras_bigmodel.generation import tensorflow_packing
+
+        available = tensorflow_packing.is_available()
+    if wanted and not available:
+        raise ValueError(
+            "Weights can be packed for TensorFlow on an x86-64 CPU, without "
+            "XLA. Received: pack_weights=True, "
+            f"backend={keras.config.backend()!r}, jit_compile={jit_compile}"
+        )
+    if not available:
+        return False
+    weights = [weight.value for model in models for weight in model.weights]
+    size = sum(math.prod(w.shape) * w.dtype.size for w in weights)
+    if not wanted and not (
+        _LEAST_BYTES <= size <= _SHARE_OF_MEMORY * _memory()
+    ):
+        return False
+    digest = tensorflow_packing.digest(weights)
+    if kept.setdefault(_DIGEST, digest) == digest:
+        return True
+    compiled.forget(models[0])
+    kept[_DIGEST] = digest
+    kept[_CHANGES] = True
+    return bool(wanted)
+
+
+def _memory() -> float:
+    """Returns the bytes of memory that this process may have."""
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        return min(physical, float(_CGROUP_LIMIT.read_text()))
+    except (OSError, ValueError):  # No such limit, or "max".
+        return physical

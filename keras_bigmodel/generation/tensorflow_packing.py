@@ -1,0 +1,88 @@
+"""Matrix products with weights that lie as an x86-64 CPU reads them.
+
+oneDNN, which is in TensorFlow's builds for x86-64, multiplies a few rows by a
+matrix much faster if it may first copy the matrix into blocks of its own. It
+keeps the copy, so that this is for weights that do not change. The op has no
+Python function of its own and is put into graphs by its name.
+"""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+from tensorflow.core.framework.attr_value_pb2 import AttrValue
+from tensorflow.python.framework import kernels
+
+KERNEL = "_MklNativeFusedMatMul"
+# oneDNN blocks a matrix in one way for up to 7 rows and in another from 8 on,
+# and would copy it anew each time if both came. Eight rows cost what one does.
+LEAST_ROWS = 8
+
+
+def is_available() -> bool:
+    """Tells whether TensorFlow has the kernel, and runs on a CPU alone."""
+    registered = kernels.get_registered_kernels_for_op(KERNEL).kernel
+    return bool(registered) and not tf.config.list_physical_devices("GPU")
+
+
+def packed_product(
+    x: tf.Tensor,
+    weights: tf.Tensor,
+    bias: tf.Tensor | None = None,
+    transpose: bool = False,
+    activation: str | None = None,
+) -> tf.Tensor:
+    """Returns x W + b, W as it was when the graph first ran.
+
+    Args:
+        x: float32, (rows, inputs), `LEAST_ROWS` or more.
+        weights: W, float32, (inputs, outputs).
+        bias: b, float32, (outputs,); None: none.
+        transpose: Whether `weights` is W^T.
+        activation: Applied to the result: "Relu", "GeluExact" or
+            "GeluApproximate"; None: none.
+    """
+    weights = tf.convert_to_tensor(weights)
+    outputs = weights.shape[0 if transpose else 1]
+    bias = tf.zeros([outputs]) if bias is None else tf.convert_to_tensor(bias)
+    fused = ["BiasAdd", activation] if activation else ["BiasAdd"]
+    attributes = {
+        "T": AttrValue(type=tf.float32.as_datatype_enum),
+        "transpose_a": AttrValue(b=False),
+        "transpose_b": AttrValue(b=transpose),
+        "num_args": AttrValue(i=1),
+        "fused_ops": AttrValue(
+            list=AttrValue.ListValue(s=[name.encode() for name in fused])
+        ),
+        "is_filter_const": AttrValue(b=True),
+        "_kernel": AttrValue(s=b"MklNameChangeOp"),
+    }
+    graph = tf.compat.v1.get_default_graph()
+    made = graph.create_op(
+        KERNEL, [x, weights, bias], attrs=attributes, name="product"
+    )
+    (y,) = made.outputs
+    y.set_shape([x.shape[0], outputs])
+    return y
+
+
+def digest(values: Sequence[tf.Variable]) -> bytes:
+    """Returns what tells these numbers from others, 8 bytes each.
+
+    Args:
+        values: Variables, of any shapes.
+    """
+    values = [tf.convert_to_tensor(value) for value in values]
+    return _fingerprints(values).numpy().tobytes()
+
+
+@tf.function(autograph=False)
+def _fingerprints(values: list[tf.Tensor]) -> tf.Tensor:
+    return tf.concat(
+        [
+            tf.raw_ops.Fingerprint(
+                data=tf.reshape(value, [1, -1]), method="farmhash64"
+            )
+            for value in values
+        ],
+        axis=0,
+    )

@@ -12,6 +12,7 @@ from keras_bigmodel.export.folders import new_version
 from keras_bigmodel.export.guards import Limits
 from keras_bigmodel.export.model_card import model_card
 from keras_bigmodel.export.proof import prove as prove_folder
+from keras_bigmodel.export.short_graph import shorten
 from keras_bigmodel.export.signatures.kinds import served_model
 from keras_bigmodel.export.warmup import warmup_requests, write_warmup
 from keras_bigmodel.export.weights import (
@@ -180,6 +181,7 @@ def write(signatures: dict[str, Any], folder: pathlib.Path) -> None:
     }
     root.weights = list(read.values())
     tf.saved_model.save(root, str(folder), signatures=traced)
+    shorten(folder)
 
 
 def _keep(folder: pathlib.Path, name: str, text: str) -> None:

@@ -17,6 +17,7 @@ from keras_bigmodel.export.signatures.signature import Signature
 PLACE = pathlib.Path("assets.extra", "tf_serving_warmup_requests")
 # A server refuses more.
 MOST_REQUESTS = 1000
+_MOST_NUMBERS = 1000
 
 
 def warmup_requests(
@@ -81,9 +82,24 @@ def prediction_log(
     spec = _field(1, name.encode()) + _field(3, signature.encode())
     request = _field(1, spec)
     for key, value in inputs.items():
-        tensor = tf.make_tensor_proto(value).SerializeToString()
+        tensor = _tensor(value).SerializeToString()
         request += _field(2, _field(1, key.encode()) + _field(2, tensor))
     return _field(6, _field(1, request))
+
+
+def _tensor(value: Any) -> Any:
+    """Returns a `TensorProto`: of many numbers only the shape, with zeros.
+
+    A warm-up is about shapes, and the caches of a state are large. A message
+    with a single value means that value everywhere.
+    """
+    array = np.asarray(value)
+    is_text = tf.as_dtype(array.dtype) == tf.string
+    if is_text or array.size <= _MOST_NUMBERS:
+        return tf.make_tensor_proto(array)
+    message = tf.make_tensor_proto(np.zeros([1], array.dtype))
+    message.tensor_shape.CopyFrom(tf.TensorShape(array.shape).as_proto())
+    return message
 
 
 def _resized(inputs: dict[str, Any], size: int) -> dict[str, np.ndarray]:

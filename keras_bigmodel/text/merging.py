@@ -56,7 +56,10 @@ class PairMerger:
         after = _reaches(left, lengths[right], right)
         levels = np.stack([_levels(before), _levels(after)])
         self._num_levels = int(levels.max(initial=0))
-        self._levels = GraphArray(np.append(levels, [[0], [0]], axis=1))
+        # The smallest integers that hold them: a SavedModel keeps the table.
+        kind = np.min_scalar_type(self._num_levels)
+        levels = np.append(levels, [[0], [0]], axis=1).astype(kind)
+        self._levels = GraphArray(levels)
         self._merged = GraphArray(np.append(merged, 0).astype(np.int32))
         # A rank whose result takes part in a merge of no higher rank: equal
         # ranks must then wait for each other too.

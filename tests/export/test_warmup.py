@@ -51,3 +51,15 @@ def test_the_file_is_what_the_official_messages_read(tmp_path):
         for key, value in inputs.items():
             came = tf.make_ndarray(request.inputs[key])
             np.testing.assert_array_equal(came, value)
+
+
+def test_of_many_numbers_only_the_shape_is_written(tmp_path):
+    requests = warmup.warmup_requests(signatures(), (2000,))
+    path = warmup.write_warmup(tmp_path, "name", requests)
+    logs = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2")
+    (record,) = tf.data.TFRecordDataset(str(path))
+    request = logs.PredictionLog.FromString(record.numpy()).predict_log.request
+    assert request.inputs["x"].ByteSize() < 30
+    x, text = (tf.make_ndarray(request.inputs[key]) for key in ("x", "text"))
+    np.testing.assert_array_equal(x, np.zeros(2000, "float32"))
+    np.testing.assert_array_equal(text, requests[0][1]["text"])

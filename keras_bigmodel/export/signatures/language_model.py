@@ -65,6 +65,7 @@ class LanguageModel:
         self.context = context_of(model)
         self.vocabulary_size = int(model.output_shape[-1])
         self.examples = examples
+        self._packs = pack_weights
         self._check()
         self.door = tokenizer and TextDoor(tokenizer, limits)
         end_id = getattr(tokenizer, "end_id", None)
@@ -223,14 +224,17 @@ class LanguageModel:
             if name in example
         }
         temperature = options.get("temperature", 0)
+        new_tokens = example.get("max_new_tokens", [self.max_new_tokens])[0]
         return generate(
             self.model,
             prompts,
             self.tokenizer,
-            max_new_tokens=self.max_new_tokens,
+            max_new_tokens=int(new_tokens),
             sampler=samplers.Sample(**options) if temperature else "greedy",
             seed=example.get("seed"),
             details=True,
+            # As the graph does, whatever pays in memory.
+            pack_weights=self._packs,
         )
 
     def option_example(self, batch: int) -> dict[str, np.ndarray]:

@@ -26,6 +26,11 @@ from tests.serving import harness
 RESULT = pathlib.Path(__file__).parent / "results" / "serving.md"
 PROMPT, NEW = 32, 64
 BATCHES = (1, 8)
+KINDS = {
+    "float32": {},
+    "packed": {"pack_weights": True},
+    "int8": {"weights": "int8"},
+}
 REPEAT = 3
 
 
@@ -59,14 +64,15 @@ def request(batch, new=NEW):
     return "generate_ids", inputs
 
 
-def in_memory(model, batch):
+def in_memory(model, batch, pack_weights):
     """Return the tokens a second of the model in memory."""
     ids = prompts(batch).tolist()
-    kbm.generate(model, ids, max_new_tokens=NEW)
+    options = {"max_new_tokens": NEW, "pack_weights": pack_weights}
+    kbm.generate(model, ids, **options)
     times = []
     for _ in range(REPEAT):
         start = time.perf_counter()
-        made = kbm.generate(model, ids, max_new_tokens=NEW)
+        made = kbm.generate(model, ids, **options)
         times.append(time.perf_counter() - start)
     return sum(map(len, made)) / statistics.median(times)
 
@@ -119,17 +125,19 @@ def speed(scratch, keras_hub):
             model,
             scratch / kind,
             tokenizer,
-            weights=kind,
+            **options,
             max_new_tokens=NEW,
             prove=False,
         )
-        for kind in ("float32", "int8")
+        for kind, options in KINDS.items()
     }
-    found, lines, places = {}, [], ["memory", *folders]
+    found, lines = {}, []
+    places = ["memory", "memory, packed", *folders]
     system = keras_hub and System("KerasHub", keras_hub)
     places += ["KerasHub"] if system else []
     for batch in BATCHES:
-        found["memory", batch] = in_memory(model, batch)
+        found["memory", batch] = in_memory(model, batch, False)
+        found["memory, packed", batch] = in_memory(model, batch, True)
         if system:
             found["KerasHub", batch] = in_keras_hub(system, batch)
         for kind, folder in folders.items():
@@ -152,7 +160,8 @@ def speed(scratch, keras_hub):
         lines.append(
             f"| {place} | {one:.1f} | {eight:.1f} | {eight / one:.2f} |"
         )
-    pairs = [("float32", "memory"), ("int8", "float32")]
+    pairs = [("float32", "memory"), ("packed", "memory, packed")]
+    pairs += [("packed", "float32"), ("int8", "float32")]
     pairs += [("int8", "KerasHub")] if system else []
     for numerator, denominator in pairs:
         ratios = [

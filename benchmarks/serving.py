@@ -161,6 +161,7 @@ def speed(scratch, keras_hub):
             f"| {place} | {one:.1f} | {eight:.1f} | {eight / one:.2f} |"
         )
     pairs = [("float32", "memory"), ("packed", "memory, packed")]
+    pairs += [("float32", "memory, packed")]
     pairs += [("packed", "float32"), ("int8", "float32")]
     pairs += [("int8", "KerasHub")] if system else []
     for numerator, denominator in pairs:

@@ -55,6 +55,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="as they are, half the size, or a quarter, which runs on x86-64 "
         "Linux (default: %(default)s)",
     )
+    parser.add_argument(
+        "--pack-weights",
+        action="store_true",
+        help="for servers on x86-64 Linux: faster, for twice the memory",
+    )
     console.add_json_option(parser)
 
 
@@ -71,5 +76,6 @@ def run(options: argparse.Namespace) -> None:
             load_labels(options.source),
             max_new_tokens=options.max_new_tokens,
             weights=options.weights,
+            pack_weights=options.pack_weights,
         )
     print(json.dumps({"folder": str(folder)}) if options.json else folder)

@@ -180,7 +180,9 @@ def write(signatures: dict[str, Any], folder: pathlib.Path) -> None:
         for variable in function.variables
     }
     root.weights = list(read.values())
-    tf.saved_model.save(root, str(folder), signatures=traced)
+    # Gradients would name nodes of other functions, and nobody asks for them.
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+    tf.saved_model.save(root, str(folder), traced, options)
     shorten(folder)
 
 

@@ -14,15 +14,21 @@ from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 from tensorflow.python.saved_model import fingerprinting_utils
 
 # Shapes that are inferred again; which nodes shall be placed together, by their
-# names, of no use to nodes that may be placed anywhere; what tracing wants.
-_UNUSED = ("_output_shapes", "_class", "_has_manual_control_dependencies")
+# names, of no use to nodes that may be placed anywhere; what tracing wants;
+# which gradient would be used.
+_UNUSED = (
+    "_output_shapes",
+    "_class",
+    "_has_manual_control_dependencies",
+    "_gradient_op_type",
+)
 
 
 def shorten(folder: pathlib.Path) -> None:
     """Shortens all functions of a SavedModel, which is written anew.
 
     Args:
-        folder: The SavedModel.
+        folder: The SavedModel, saved without gradients of functions.
     """
     path = folder / "saved_model.pb"
     model = SavedModel.FromString(path.read_bytes())

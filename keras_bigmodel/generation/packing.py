@@ -53,6 +53,9 @@ def decide(
     available = keras.config.backend() == "tensorflow" and not jit_compile
     if available:
         from keras_bigmodel.generation import tensorflow_packing
+        from keras_bigmodel.generation.tensorflow_kernels import (
+            packable_weights,
+        )
 
         available = tensorflow_packing.is_available()
     if wanted and not available:
@@ -63,11 +66,10 @@ def decide(
         )
     if not available:
         return False
-    weights = [weight.value for model in models for weight in model.weights]
+    weights = [w for model in models for w in packable_weights(model)]
     size = sum(math.prod(w.shape) * w.dtype.size for w in weights)
-    if not wanted and not (
-        _LEAST_BYTES <= size <= _SHARE_OF_MEMORY * _memory()
-    ):
+    fits = _LEAST_BYTES <= size <= _SHARE_OF_MEMORY * _memory()
+    if not weights or not (fits or wanted):
         return False
     digest = tensorflow_packing.digest(weights)
     if kept.setdefault(_DIGEST, digest) == digest:

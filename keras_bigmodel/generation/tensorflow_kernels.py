@@ -16,6 +16,7 @@ from keras_bigmodel.generation.tensorflow_packing import (
 )
 from keras_bigmodel.layers import activations
 from keras_bigmodel.layers.decoding import Kernels, shared
+from keras_bigmodel.layers.token_embedding import TokenEmbedding
 
 # Unsigned ones, for GPUs have no such scatter of int32.
 _INTEGERS = {2: tf.uint16, 4: tf.uint32, 8: tf.uint64}
@@ -132,6 +133,25 @@ class TensorFlowKernels(Kernels):
             lambda: _score_by_parts(hidden, table, size),
             whole,
         )
+
+
+def packable_weights(model: keras.Model) -> list[tf.Variable]:
+    """Returns the weights of a model that steps would read packed.
+
+    Args:
+        model: A built model.
+    """
+    found = []
+    for layer in model._flatten_layers():
+        if layer.compute_dtype != "float32":
+            continue
+        if isinstance(layer, keras.layers.Dense) and _is_plain(layer):
+            found.append(layer.kernel.value)
+        elif isinstance(layer, TokenEmbedding) and "products" not in vars(
+            layer
+        ):
+            found.append(layer.embeddings.value)
+    return found
 
 
 def _score_by_parts(

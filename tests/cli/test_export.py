@@ -7,14 +7,18 @@ import keras_bigmodel as kbm
 from keras_bigmodel import __main__
 from keras_bigmodel.cli.fresh_process import ask
 from keras_bigmodel.cli.run_folder import load_model
+from keras_bigmodel.generation import tensorflow_packing
 from tests.cli import checkpoints
 
 pytestmark = pytest.mark.tensorflow
 
 
-def test_a_trained_model_is_served(trained, tmp_path, capsys):
+@pytest.mark.parametrize("flags", [[], ["--pack-weights"]], ids=str)
+def test_a_trained_model_is_served(flags, trained, tmp_path, capsys):
+    if flags and not tensorflow_packing.is_available():
+        pytest.skip("this TensorFlow has no packed products")
     command = ["export", "--from", str(trained), "--to", str(tmp_path / "m")]
-    assert __main__.main([*command, "--max-new-tokens", "5"]) == 0
+    assert __main__.main([*command, "--max-new-tokens", "5", *flags]) == 0
     folder = capsys.readouterr().out.splitlines()[-1]
     assert folder == str(tmp_path / "m" / "1")
     model, tokenizer = load_model(trained)

@@ -140,6 +140,10 @@ def export_saved_model(
         with portable_recurrence():
             signatures = served.signatures()
             write(signatures, version.folder)
+            if weights != "bfloat16":
+                # Where it rounds depends on what TensorFlow fuses, and this on
+                # names: sampled tokens could differ from those in memory.
+                shorten(version.folder)
             requests = warmup_requests(signatures, warmup_batch_sizes)
         write_warmup(version.folder, name, requests)
         table = None
@@ -183,7 +187,6 @@ def write(signatures: dict[str, Any], folder: pathlib.Path) -> None:
     # Gradients would name nodes of other functions, and nobody asks for them.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     tf.saved_model.save(root, str(folder), traced, options)
-    shorten(folder)
 
 
 def _keep(folder: pathlib.Path, name: str, text: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from keras import ops, tree
 
-from keras_bigmodel.generation.program import Program
+from keras_bigmodel.generation.program import Program, Slots
 
 Tensor = Any
 
@@ -73,33 +73,31 @@ class BeamProgram(Program):
             "done_scores": ops.cast(nothing, "float32") + IMPOSSIBLE,
             "done_tokens": blank,
             "done_counts": nothing,
+            "index": ops.convert_to_tensor(0, "int32"),
         }
 
-        def going(index: Tensor, carry: dict) -> Tensor:
+        def going(carry: dict) -> Tensor:
+            index = carry["index"]
             worst = carry["done_scores"][:, -1]
             hope = self._best_hope(carry["scores"][:, 0], index, limits)
             rows = ops.logical_and(hope > worst, index < limits)
             return ops.logical_and(index < num_steps, ops.any(rows))
 
-        def body(index: Tensor, carry: dict) -> tuple:
-            return index + 1, self._step_on(
-                index, carry, stop_ids, limits, capacity
-            )
+        def body(carry: dict, slots: Slots) -> dict:
+            return self._step_on(carry, stop_ids, limits, slots)
 
-        index = ops.convert_to_tensor(0, "int32")
-        index, carry = ops.while_loop(going, body, (index, carry))
-        return self._best(carry, ops.minimum(index, limits))
+        carry = self._loop(going, body, carry, capacity)
+        return self._best(carry, ops.minimum(carry["index"], limits))
 
     def _step_on(
         self,
-        index: Tensor,
         carry: dict[str, Tensor],
         stop_ids: Tensor,
         limits: Tensor,
-        capacity: Any,
+        slots: Slots,
     ) -> dict[str, Tensor]:
-        beams = self.sampler.num_beams
-        logits, state = self._logits(carry, capacity)
+        beams, index = self.sampler.num_beams, carry["index"]
+        logits, state = self._logits(carry, slots)
         vocabulary = logits.shape[-1]
         ways = ops.reshape(
             ops.log_softmax(logits, axis=-1), (-1, beams, vocabulary)
@@ -140,7 +138,7 @@ class BeamProgram(Program):
             shape = (-1,) + (1,) * (len(alive[name].shape) - 1)
             keep = ops.reshape(index < limits, shape)
             alive[name] = ops.where(keep, alive[name], carry[name])
-        return {**alive, **done}
+        return {**alive, **done, "index": index + 1}
 
     def _merge_done(
         self,

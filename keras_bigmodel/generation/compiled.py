@@ -56,9 +56,10 @@ def kernels_for(jit_compile: bool, pack_weights: bool) -> Any:
     """
     if keras.config.backend() != "tensorflow" or jit_compile:
         return None
-    from keras_bigmodel.generation.tensorflow_kernels import TensorFlowKernels
+    from keras_bigmodel.generation.tensorflow_kernels import StepKernels
+    from keras_bigmodel.generation.tensorflow_parts import part_bytes
 
-    return TensorFlowKernels(pack_weights)
+    return StepKernels(pack_weights, part_bytes())
 
 
 def _compile(model: keras.Model, program: Any, jit_compile: bool) -> Any:

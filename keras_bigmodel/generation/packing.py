@@ -16,7 +16,7 @@ _CHANGES = "_keras_bigmodel_weights_change"
 # the weights have been looked over. Many rows are better off unpacked.
 _LEAST_BYTES = 64 * 2**20
 _LEAST_TOKENS = 8
-_MOST_ROWS = 64
+_LEAST_ROWS, _MOST_ROWS = 8, 64
 _SHARE_OF_MEMORY = 1 / 8
 _CGROUP_LIMIT = pathlib.Path("/sys/fs/cgroup/memory.max")
 
@@ -45,7 +45,8 @@ def decide(
     """
     kept = models[0].__dict__
     if wanted is None:
-        pays = num_rows <= _MOST_ROWS and num_tokens >= _LEAST_TOKENS
+        pays = _LEAST_ROWS <= num_rows <= _MOST_ROWS
+        pays = pays and num_tokens >= _LEAST_TOKENS
         if jit_compile or not pays or kept.get(_CHANGES):
             return False
     elif not wanted:
@@ -53,9 +54,6 @@ def decide(
     available = keras.config.backend() == "tensorflow" and not jit_compile
     if available:
         from keras_bigmodel.generation import tensorflow_packing
-        from keras_bigmodel.generation.tensorflow_kernels import (
-            packable_weights,
-        )
 
         available = tensorflow_packing.is_available()
     if wanted and not available:
@@ -66,7 +64,7 @@ def decide(
         )
     if not available:
         return False
-    weights = [w for model in models for w in packable_weights(model)]
+    weights = [w for model in models for w in tensorflow_packing.packable_weights(model)]
     size = sum(math.prod(w.shape) * w.dtype.size for w in weights)
     fits = _LEAST_BYTES <= size <= _SHARE_OF_MEMORY * _memory()
     if not weights or not (fits or wanted):

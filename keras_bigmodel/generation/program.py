@@ -4,13 +4,16 @@ It runs eagerly, in a `tf.function`, under `jax.jit`, and inside the graph of a
 SavedModel. Axes: B batch, T prompt, V vocabulary, N new tokens.
 """
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from keras import ops
 
 from keras_bigmodel.generation.randomness import uniforms
-from keras_bigmodel.layers.decoding import DecodingScope, Kernels
+from keras_bigmodel.layers import key_value_cache
+from keras_bigmodel.layers.decoding import LENGTHS, DecodingScope
+from keras_bigmodel.layers.kernels import KERAS, Kernels
 
 Tensor = Any
 
@@ -60,7 +63,7 @@ class Program:
         self.chunk = prefill_chunk(context)
         self.long_prompts = long_prompts
         self.encoder = encoder
-        self.kernels = kernels or Kernels()
+        self.kernels = kernels or KERAS
 
     def start(
         self,
@@ -148,16 +151,21 @@ class Program:
         carry = {
             **carry,
             "finished": ops.logical_or(carry["finished"], before >= limits),
+            "index": ops.convert_to_tensor(0, "int32"),
+            **buffers,
         }
 
-        def unfinished(index: Tensor, carry: dict, buffers: dict) -> Tensor:
+        def unfinished(carry: dict) -> Tensor:
             running = ops.logical_not(ops.all(carry["finished"]))
-            return ops.logical_and(index < num_steps, running)
+            return ops.logical_and(carry["index"] < num_steps, running)
 
-        def body(index: Tensor, carry: dict, buffers: dict) -> tuple:
-            logits, state = self._logits(carry, capacity)
+        def body(carry: dict, slots: Slots) -> dict:
+            logits, state = self._logits(carry, slots)
             picked, memory = self._pick(
-                logits, ops.take(noise, index, axis=0), carry, parameters
+                logits,
+                ops.take(noise, carry["index"], axis=0),
+                carry,
+                parameters,
             )
             alive = ops.logical_not(carry["finished"])
             new = {"tokens": ops.where(alive, picked, 0)}
@@ -168,28 +176,24 @@ class Program:
             count = carry["count"] + ops.cast(alive, "int32")
             stopped = ops.any(picked[:, None] == stop_ids[None, :], axis=-1)
             ended = ops.logical_or(stopped, count >= limits)
-            carry = {
+            where = ops.reshape(carry["index"], (1, 1))
+            return {
                 "token": picked[:, None],
                 "count": count,
                 "finished": ops.logical_or(carry["finished"], ended),
                 "memory": memory,
                 "context": carry["context"],
                 "state": state,
+                "index": carry["index"] + 1,
+                **{
+                    name: ops.scatter_update(carry[name], where, part[None])
+                    for name, part in new.items()
+                },
             }
-            where = ops.reshape(index, (1, 1))
-            buffers = {
-                name: ops.scatter_update(buffer, where, new[name][None])
-                for name, buffer in buffers.items()
-            }
-            return index + 1, carry, buffers
 
-        start = ops.convert_to_tensor(0, "int32")
-        _, carry, buffers = ops.while_loop(
-            unfinished, body, (start, carry, buffers)
-        )
-        outputs = {
-            name: ops.transpose(buffer) for name, buffer in buffers.items()
-        }
+        carry = self._loop(unfinished, body, carry, capacity)
+        carry.pop("index")
+        outputs = {name: ops.transpose(carry.pop(name)) for name in buffers}
         outputs["counts"] = carry["count"] - before
         outputs["finished"] = carry["finished"]
         return carry, outputs
@@ -218,7 +222,7 @@ class Program:
         self,
         token_ids: Tensor,
         context: dict[str, Tensor],
-        capacity: Any,
+        slots: "Slots",
         state: dict[str, Tensor] | None,
         padding_mask: Tensor | None = None,
         kernels: Kernels | None = None,
@@ -228,7 +232,7 @@ class Program:
         Args:
             token_ids: int32, (B, T).
             context: What the encoder gave; empty without one.
-            capacity: Slots of the caches.
+            slots: Of the caches.
             state: What the steps before left; None: nothing.
             padding_mask: Booleans, (B, T), True where there is a token.
             kernels: How the step computes; default: as steps after the prompt.
@@ -237,12 +241,13 @@ class Program:
             The logits, (B, T, V), and the state after the step.
         """
         scope = DecodingScope(
-            capacity,
+            slots.capacity,
             state=state,
             padding_mask=padding_mask,
             cache_dtype=self.cache_dtype,
             kernels=kernels or self.kernels,
             may_overrun=self.slack > 0,
+            room=slots.room,
         )
         inputs = token_ids
         if self.encoder is not None:
@@ -264,12 +269,13 @@ class Program:
         pieces = (width - 1) // self.chunk if self.long_prompts else 0
         first = width - pieces * self.chunk
         kernels = self.kernels.for_prompts()
+        slots = self._slots(state, width, capacity)
 
         def piece_of(start: Any, size: Any, state: dict | None) -> dict:
             index = start + ops.arange(size, dtype="int32")
             ids = ops.take(token_ids, index, axis=1)
             visible = index[None, :] < lengths[:, None]
-            return self.read(ids, context, capacity, state, visible, kernels)[1]
+            return self.read(ids, context, slots, state, visible, kernels)[1]
 
         if state is not None:
             rows = ops.shape(token_ids)[0]
@@ -277,6 +283,7 @@ class Program:
                 name: ops.repeat(value, rows, axis=0)
                 for name, value in state.items()
             }
+            state = self._grown({"state": state}, slots.room)["state"]
         state = piece_of(0, first, state)
         if isinstance(pieces, int) and pieces == 0:
             return state
@@ -290,11 +297,72 @@ class Program:
         )
         return state
 
+    def _loop(
+        self,
+        going: Callable[[dict], Tensor],
+        body: Callable[[dict, "Slots"], dict],
+        carry: dict[str, Any],
+        capacity: Any,
+        num_read: int = 1,
+    ) -> dict[str, Any]:
+        """Repeats steps, and lets the caches grow between them.
+
+        Attention reads all slots, so that caches with a few more than are
+        filled are faster than such as have room for all tokens to come.
+
+        Args:
+            going: Whether to take another step.
+            body: Takes a step.
+            carry: What steps change, the scope's `state` among it.
+            capacity: Slots that are enough for all steps.
+            num_read: Tokens that a step reads.
+        """
+        if self.kernels.growth is None:
+            slots = Slots(capacity, None)
+            return ops.while_loop(
+                going, lambda carry: (body(carry, slots),), (carry,)
+            )[0]
+
+        def stage(carry: dict) -> tuple:
+            slots = self._slots(carry["state"], num_read, capacity)
+            # In the end caches are full, and no step is held up.
+            full = ops.equal(slots.room, capacity)
+
+            def fits(carry: dict) -> Tensor:
+                after = _longest(carry["state"]) + num_read
+                return ops.logical_or(after <= slots.room, full)
+
+            return ops.while_loop(
+                lambda carry: ops.logical_and(going(carry), fits(carry)),
+                lambda carry: (body(carry, slots),),
+                (self._grown(carry, slots.room),),
+            )
+
+        return ops.while_loop(going, stage, (carry,))[0]
+
+    def _slots(
+        self, state: dict[str, Tensor] | None, num_read: Any, capacity: Any
+    ) -> "Slots":
+        """Returns slots with room for some more tokens."""
+        growth = self.kernels.growth
+        if growth is None:
+            return Slots(capacity, None)
+        needed = num_read if state is None else num_read + _longest(state)
+        # An eighth more, so that long caches are not copied too often.
+        room = -(-(needed + needed // 8) // growth) * growth
+        return Slots(capacity, ops.minimum(room, capacity))
+
+    def _grown(self, carry: dict[str, Any], room: Any) -> dict[str, Any]:
+        """Returns what steps change, with caches of more slots."""
+        if room is None:
+            return carry
+        return {**carry, "state": key_value_cache.grown(carry["state"], room)}
+
     def _logits(
-        self, carry: dict[str, Any], capacity: Any
+        self, carry: dict[str, Any], slots: "Slots"
     ) -> tuple[Tensor, dict[str, Tensor]]:
         logits, state = self.read(
-            carry["token"], carry["context"], capacity, carry["state"]
+            carry["token"], carry["context"], slots, carry["state"]
         )
         return ops.cast(logits[:, 0], "float32"), state
 
@@ -317,9 +385,26 @@ class Program:
         }
 
 
+@dataclasses.dataclass(frozen=True)
+class Slots:
+    """How many slots caches have.
+
+    Args:
+        capacity: In the end.
+        room: So far; None: as in the end.
+    """
+
+    capacity: Any
+    room: Any
+
+
 def prefill_chunk(context: int | None) -> int:
     """Returns how many tokens of a prompt are read at once."""
     return min(PREFILL_CHUNK, context or PREFILL_CHUNK)
+
+
+def _longest(state: dict[str, Tensor]) -> Tensor:
+    return ops.max(state[LENGTHS])
 
 
 def _maximum(x: Any, least: int) -> Any:

@@ -14,8 +14,9 @@ from typing import Any
 
 from keras import ops
 
-from keras_bigmodel.generation.program import Program
+from keras_bigmodel.generation.program import Program, Slots
 from keras_bigmodel.generation.randomness import uniforms
+from keras_bigmodel.layers import key_value_cache
 from keras_bigmodel.layers.decoding import LENGTHS
 
 Tensor = Any
@@ -70,32 +71,33 @@ class SpeculativeProgram(Program):
         A row may gain up to the number of guesses more.
         """
         before = carry["count"]
-        carry = {
-            **carry,
-            "finished": ops.logical_or(carry["finished"], before >= limits),
-        }
         batch = ops.shape(before)[0]
         width = num_steps + self.guesser.num_guesses + 1
         names = ["tokens"]
         names += ["log_probabilities"] if self.log_probabilities else []
         dtypes = {"tokens": "int32", "log_probabilities": "float32"}
-        # Column `width` takes what is not kept.
-        buffers = {
-            name: ops.zeros((batch, width + 1), dtypes[name]) for name in names
+        carry = {
+            **carry,
+            "finished": ops.logical_or(carry["finished"], before >= limits),
+            # Column `width` takes what is not kept.
+            **{
+                name: ops.zeros((batch, width + 1), dtypes[name])
+                for name in names
+            },
         }
 
         def running(carry: dict) -> Tensor:
             behind = carry["count"] - before < num_steps
             return ops.logical_and(ops.logical_not(carry["finished"]), behind)
 
-        def body(carry: dict, buffers: dict) -> tuple:
+        def body(carry: dict, slots: Slots) -> dict:
             alive = running(carry)
             guesses, memory = self.guesser.guess(
-                carry["memory"], carry["token"], capacity
+                carry["memory"], carry["token"], slots
             )
             read = ops.concatenate([carry["token"], guesses], axis=1)
             logits, state = self.read(
-                read, carry["context"], capacity, carry["state"]
+                read, carry["context"], slots, carry["state"]
             )
             logits = ops.cast(logits, "float32")
             picked = self._pick_all(logits, carry["count"], seeds, parameters)
@@ -110,13 +112,13 @@ class SpeculativeProgram(Program):
                 )[:, :, 0]
             place = carry["count"] - before
             buffers = {
-                name: _write(buffer, made[name], place, kept, width)
-                for name, buffer in buffers.items()
+                name: _write(carry[name], made[name], place, kept, width)
+                for name in names
             }
             last = ops.take_along_axis(
                 picked, ops.maximum(kept - 1, 0)[:, None], axis=1
             )
-            carry = {
+            return {
                 "token": ops.where(alive[:, None], last, carry["token"]),
                 "count": carry["count"] + kept,
                 "finished": ops.logical_or(carry["finished"], ended),
@@ -125,18 +127,26 @@ class SpeculativeProgram(Program):
                 ),
                 "context": carry["context"],
                 "state": _rewound(state, read.shape[1], kept),
+                **buffers,
             }
-            return carry, buffers
 
-        carry, buffers = ops.while_loop(
-            lambda carry, buffers: ops.any(running(carry)),
+        carry = self._loop(
+            lambda carry: ops.any(running(carry)),
             body,
-            (carry, buffers),
+            carry,
+            capacity,
+            num_read=self.guesser.num_guesses + 1,
         )
-        outputs = {name: buffer[:, :width] for name, buffer in buffers.items()}
+        outputs = {name: carry.pop(name)[:, :width] for name in names}
         outputs["counts"] = carry["count"] - before
         outputs["finished"] = carry["finished"]
         return carry, outputs
+
+    def _grown(self, carry: dict[str, Any], room: Any) -> dict[str, Any]:
+        carry = super()._grown(carry, room)
+        if room is None or "memory" not in carry:
+            return carry
+        return {**carry, "memory": self.guesser.grown(carry["memory"], room)}
 
     def _pick_all(
         self,
@@ -214,13 +224,17 @@ class PromptGuesser:
             "known": lengths,
         }
 
+    def grown(self, memory: dict[str, Tensor], room: Any) -> dict[str, Tensor]:
+        """Returns the memory, which has no caches."""
+        return memory
+
     def guess(
-        self, memory: dict[str, Tensor], token: Tensor, capacity: Any
+        self, memory: dict[str, Tensor], token: Tensor, slots: Slots
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Returns guesses of the next tokens, (B, G)."""
         ids, known = memory["ids"], memory["known"][:, None]
-        slots = ops.shape(ids)[1]
-        place = ops.arange(slots, dtype="int32")[None, :]
+        width = ops.shape(ids)[1]
+        place = ops.arange(width, dtype="int32")[None, :]
         # matches[b, j]: how many tokens up to place j equal the newest ones.
         matches = ops.zeros_like(ids)
         equal = ops.ones_like(ids, dtype="bool")
@@ -233,10 +247,10 @@ class PromptGuesser:
             equal = ops.logical_and(equal, place >= back)
             matches = matches + ops.cast(equal, "int32")
         matches = ops.where(place < known - 1, matches, 0)
-        best = ops.argmax(matches * slots + place, axis=1)
+        best = ops.argmax(matches * width + place, axis=1)
         after = ops.cast(best, "int32")[:, None] + 1
         offsets = ops.arange(self.num_guesses, dtype="int32")[None, :]
-        where = ops.minimum(after + offsets, slots - 1)
+        where = ops.minimum(after + offsets, width - 1)
         return ops.take_along_axis(ids, where, axis=1), memory
 
     def learn(
@@ -275,15 +289,19 @@ class ModelGuesser:
         carry = self._program.start(prompt_ids, lengths, capacity)
         return {"state": carry["state"]}
 
+    def grown(self, memory: dict[str, Tensor], room: Any) -> dict[str, Tensor]:
+        """Returns the memory with caches of more slots."""
+        return {"state": key_value_cache.grown(memory["state"], room)}
+
     def guess(
-        self, memory: dict[str, Tensor], token: Tensor, capacity: Any
+        self, memory: dict[str, Tensor], token: Tensor, slots: Slots
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Returns the small model's most probable tokens, (B, G)."""
         state, guesses = memory["state"], []
         for index in range(self.num_guesses + 1):
             # The last guess is read as well, so that its keys are there if
             # all guesses turn out right.
-            logits, state = self._program.read(token, {}, capacity, state)
+            logits, state = self._program.read(token, {}, slots, state)
             if index < self.num_guesses:
                 picked = self._program.sampler.pick(logits[:, -1], None, {})
                 token = picked[:, None]

@@ -4,60 +4,47 @@ They are for graphs that run as they are: XLA has no kernel for some, and is
 faster without the others.
 """
 
-import functools
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from keras_bigmodel.generation.tensorflow_packing import (
     LEAST_ROWS,
+    is_plain,
     packed_product,
 )
-from keras_bigmodel.layers import activations
-from keras_bigmodel.layers.decoding import Kernels, shared
-from keras_bigmodel.layers.token_embedding import TokenEmbedding
+from keras_bigmodel.generation.tensorflow_parts import (
+    PART_BYTES,
+    parted_product,
+    product_with_table,
+)
+from keras_bigmodel.layers.decoding import shared
+from keras_bigmodel.layers.kernels import HIDDEN, Kernels
+from keras_bigmodel.layers.rms_normalization import RMSNormalization
 
 # Unsigned ones, for GPUs have no such scatter of int32.
 _INTEGERS = {2: tf.uint16, 4: tf.uint32, 8: tf.uint64}
-# Into how many parts a table is cut, from which size of the parts on, and for
-# how many rows: one or two gain nothing, and a long prompt is better off whole.
-_PARTS, _LEAST_PART, _LEAST_ROWS, _MOST_ROWS = 16, 256, 4, 64
-# What a packed product can apply to its result.
-_FUSED = {
-    activations.gelu: "GeluExact",
-    activations.gelu_tanh: "GeluApproximate",
-    activations.ACTIVATIONS["relu"]: "Relu",
-}
 
 
-class TensorFlowKernels(Kernels):
-    """The operations of `Kernels`, for TensorFlow's own executor.
+class PromptKernels(Kernels):
+    """For a prompt: many rows at a time."""
 
-    Args:
-        pack_weights: Whether steps run on copies of the weights, packed when
-            the graph first runs, on x86-64 CPUs.
-    """
-
-    def __init__(self, pack_weights: bool = False) -> None:
-        self._packs = pack_weights
-
-    def for_prompts(self) -> Kernels:
-        """Returns kernels without packed weights: many rows do not gain."""
-        return TensorFlowKernels()
+    growth = 64
 
     def scatter(
         self, cache: tf.Tensor, indices: tf.Tensor, updates: tf.Tensor
     ) -> tf.Tensor:
         """Returns a cache with some rows replaced, without a copy if it can.
 
-        `tf.tensor_scatter_nd_update` copies its whole input, at every step all
-        keys and values there are. `ScatterNdNonAliasingAdd` takes over a
-        buffer that nobody else holds. It adds: so the cache's bits are read as
-        integers, and get the difference, which makes the sum exact.
+        `tf.tensor_scatter_nd_update` copies its whole input.
+        `ScatterNdNonAliasingAdd` takes over a buffer that nobody else holds.
+        It adds: so the cache's bits are read as integers, and get the
+        difference, which makes the sum exact.
 
         Args:
-            cache: Floats, (B, K, slots, D).
+            cache: Floats, (B, K, S, D).
             indices: Which rows, int32 (rows, 3), no row twice.
             updates: The new rows, (rows, D).
         """
@@ -69,6 +56,61 @@ class TensorFlowKernels(Kernels):
             updates=tf.bitcast(updates, integer) - old,
         )
         return tf.bitcast(bits, cache.dtype)
+
+
+class StepKernels(Kernels):
+    """For a step: a token or a few of each row.
+
+    Args:
+        pack_weights: Whether products read copies of the weights, packed when
+            the graph first runs, on x86-64 CPUs.
+        part_bytes: Bytes of weights that a core does alone.
+    """
+
+    growth = PromptKernels.growth
+
+    def __init__(
+        self, pack_weights: bool = False, part_bytes: int = PART_BYTES
+    ) -> None:
+        self._packs = pack_weights
+        self._part_bytes = part_bytes
+
+    def for_prompts(self) -> Kernels:
+        """Returns the kernels to read prompts with."""
+        return PromptKernels()
+
+    def write(
+        self, scope: Any, cache: tf.Tensor, slots: tf.Tensor, x: tf.Tensor
+    ) -> tf.Tensor:
+        """Writes into the cache itself, which only the loop may hold.
+
+        After `PromptKernels` nobody else does. A step depends on the tokens of
+        the one before, so that nothing reads what the next has written.
+
+        Args:
+            scope: The active `DecodingScope`.
+            cache: Floats, (B, K, S, D).
+            slots: Where to write, int32 (1 or B, T), no slot twice.
+            x: What to write, (B, K, T, D).
+        """
+        heads, dim = x.shape[1], x.shape[3]
+        size = tf.shape(cache)[2]
+
+        def rows() -> tf.Tensor:
+            # A slot too far, of a state that was made up, is in its own row.
+            inside = tf.minimum(slots, size - 1)[:, None, :]
+            first = tf.range(tf.shape(x)[0] * heads) * size
+            return tf.reshape(tf.reshape(first, [-1, heads, 1]) + inside, [-1])
+
+        # All caches of as many heads that are written at `slots` are as long.
+        written = tf.raw_ops.InplaceUpdate(
+            x=tf.reshape(cache, [-1, dim]),
+            i=scope.shared(("rows", heads, id(slots)), rows),
+            v=tf.reshape(x, [-1, dim]),
+        )
+        written = tf.reshape(written, tf.shape(cache))
+        written.set_shape(cache.shape)
+        return written
 
     def fold(self, x: tf.Tensor) -> tf.Tensor:
         """Returns the rows of x, (B, T, D), and zeros if they are too few."""
@@ -97,26 +139,48 @@ class TensorFlowKernels(Kernels):
         x: tf.Tensor,
         activation: Callable[[tf.Tensor], tf.Tensor] | None = None,
     ) -> tf.Tensor:
-        """Returns what a Dense layer gives, by packed weights if it may.
+        """Returns what a Dense layer gives.
 
         Args:
             layer: The layer.
             x: (rows, inputs).
             activation: Applied to it; None: nothing.
         """
-        if not (self._packs and _is_plain(layer) and x.dtype == tf.float32):
+        if not is_plain(layer) or x.dtype != tf.float32:
             return super().project(layer, x, activation)
-        fused = _FUSED.get(activation)
-        y = packed_product(x, layer.kernel, layer.bias, activation=fused)
-        return y if activation is None or fused else activation(y)
+        y = parted_product(
+            x,
+            tf.convert_to_tensor(layer.kernel),
+            self._part_bytes,
+            packed_product if self._packs else tf.matmul,
+        )
+        if layer.use_bias:
+            y = y + tf.convert_to_tensor(layer.bias)
+        return y if activation is None else activation(y)
 
-    def score(self, hidden: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
+    def normalize(self, layer: keras.layers.Layer, x: tf.Tensor) -> tf.Tensor:
+        """Returns what a normalisation layer gives, in fewer operations.
+
+        Args:
+            layer: The layer.
+            x: (B, T, features).
+        """
+        kind = type(layer)
+        if kind not in _NORMALIZATIONS or not _normalizes_features(layer, x):
+            return layer(x)
+        if kind is keras.layers.LayerNormalization:
+            x = x - tf.reduce_mean(x, -1, keepdims=True)
+        y = x * tf.math.rsqrt(
+            tf.reduce_mean(x * x, -1, keepdims=True) + layer.epsilon
+        )
+        for name, apply in _NORMALIZATIONS[kind].items():
+            weights = getattr(layer, name, None)
+            if weights is not None:
+                y = apply(y, tf.convert_to_tensor(weights))
+        return y
+
+    def score_tokens(self, hidden: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
         """Returns hidden states times a table of tokens, (rows, V).
-
-        oneDNN repacks a matrix that has to be transposed before it meets
-        several rows, and the cores wait for memory. Parts of a large table, as
-        a batch of products, are repacked inside the processor's caches: eight
-        rows take half the time.
 
         Args:
             hidden: (rows, D).
@@ -124,51 +188,76 @@ class TensorFlowKernels(Kernels):
         """
         if self._packs and table.dtype == tf.float32:
             return packed_product(hidden, table, transpose=True)
-        size, rows = table.shape[0] // _PARTS, tf.shape(hidden)[0]
-        whole = functools.partial(super().score, hidden, table)
-        if size < _LEAST_PART:
-            return whole()
-        return tf.cond(
-            tf.logical_and(rows >= _LEAST_ROWS, rows <= _MOST_ROWS),
-            lambda: _score_by_parts(hidden, table, size),
-            whole,
-        )
+        return product_with_table(hidden, table)
+
+    def score_keys(self, query: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+        """Returns queries times keys, (B, K, G, T, S).
+
+        Args:
+            query: (B, K, G, T, D).
+            key: (B, K, S, D).
+        """
+        if not _is_single_query(query):
+            return super().score_keys(query, key)
+        return _product(query, key[:, :, None], adj_y=True)
+
+    def hide(self, scores: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+        """Returns scores, far below any other where a key is not visible.
+
+        Args:
+            scores: (B, K, G, T, S), float32.
+            mask: Booleans that broadcast to the scores.
+        """
+        return scores + tf.where(mask, 0.0, HIDDEN)
+
+    def softmax(self, scores: tf.Tensor) -> tf.Tensor:
+        """Returns probabilities over the last axis.
+
+        Args:
+            scores: (B, K, G, T, S), float32.
+        """
+        if not _is_single_query(scores):
+            return super().softmax(scores)
+        powers = tf.exp(scores - tf.reduce_max(scores, -1, keepdims=True))
+        return powers / tf.reduce_sum(powers, -1, keepdims=True)
+
+    def mix_values(
+        self, probabilities: tf.Tensor, value: tf.Tensor
+    ) -> tf.Tensor:
+        """Returns sums of values by their probabilities, (B, K, G, T, D).
+
+        Args:
+            probabilities: (B, K, G, T, S).
+            value: (B, K, S, D).
+        """
+        if not _is_single_query(probabilities):
+            return super().mix_values(probabilities, value)
+        return _product(probabilities, value[:, :, None])
 
 
-def packable_weights(model: keras.Model) -> list[tf.Variable]:
-    """Returns the weights of a model that steps would read packed.
+# What is applied to normalised features, by the attributes of layers.
+_NORMALIZATIONS = {
+    keras.layers.LayerNormalization: {"gamma": tf.multiply, "beta": tf.add},
+    keras.layers.RMSNormalization: {"scale": tf.multiply},
+    RMSNormalization: {"scale": tf.multiply},
+}
 
-    Args:
-        model: A built model.
+
+def _normalizes_features(layer: keras.layers.Layer, x: tf.Tensor) -> bool:
+    axes = layer.axis if isinstance(layer.axis, list) else [layer.axis]
+    return x.dtype == tf.float32 and axes in ([-1], [len(x.shape) - 1])
+
+
+def _is_single_query(x: tf.Tensor) -> bool:
+    return x.shape[3] == 1 and x.dtype == tf.float32
+
+
+def _product(x: tf.Tensor, y: tf.Tensor, adj_y: bool = False) -> tf.Tensor:
+    """Multiplies single rows, each on one core.
+
+    `tf.matmul` becomes an operation of oneDNN's, which takes longer to begin.
     """
-    found = []
-    for layer in model._flatten_layers():
-        if layer.compute_dtype != "float32":
-            continue
-        if isinstance(layer, keras.layers.Dense) and _is_plain(layer):
-            found.append(layer.kernel.value)
-        elif isinstance(layer, TokenEmbedding) and "products" not in vars(
-            layer
-        ):
-            found.append(layer.embeddings.value)
-    return found
-
-
-def _score_by_parts(
-    hidden: tf.Tensor, table: tf.Tensor, size: int
-) -> tf.Tensor:
-    rows, width = tf.shape(hidden)[0], table.shape[1]
-    whole = size * _PARTS
-    found = tf.matmul(
-        tf.broadcast_to(hidden, (_PARTS, rows, width)),
-        tf.reshape(table[:whole], (_PARTS, size, width)),
-        transpose_b=True,
-    )
-    found = tf.reshape(tf.transpose(found, (1, 0, 2)), (rows, whole))
-    if whole == table.shape[0]:
-        return found
-    rest = tf.matmul(hidden, table[whole:], transpose_b=True)
-    return tf.concat([found, rest], axis=1)
+    return tf.raw_ops.BatchMatMulV3(x=x, y=y, Tout=x.dtype, adj_y=adj_y)
 
 
 def _num_rows(x: tf.Tensor) -> tf.Tensor:
@@ -186,11 +275,3 @@ def _once(
     if x.shape[1] is None:
         return compute()
     return shared((name, x.shape[1]), compute)
-
-
-def _is_plain(layer: keras.layers.Dense) -> bool:
-    """Tells whether a layer is a product with its kernel and nothing else."""
-    changed = layer.lora_enabled or layer.quantization_mode is not None
-    changed = changed or layer.activation is not keras.activations.linear
-    # Weights of 8 bits replace the method of the single layer.
-    return not changed and "call" not in vars(layer)

@@ -8,9 +8,12 @@ Python function of its own and is put into graphs by its name.
 
 from collections.abc import Sequence
 
+import keras
 import tensorflow as tf
 from tensorflow.core.framework.attr_value_pb2 import AttrValue
 from tensorflow.python.framework import kernels
+
+from keras_bigmodel.layers.token_embedding import TokenEmbedding
 
 KERNEL = "_MklNativeFusedMatMul"
 # oneDNN blocks a matrix in one way for up to 7 rows and in another from 8 on,
@@ -25,44 +28,63 @@ def is_available() -> bool:
 
 
 def packed_product(
-    x: tf.Tensor,
-    weights: tf.Tensor,
-    bias: tf.Tensor | None = None,
-    transpose: bool = False,
-    activation: str | None = None,
+    x: tf.Tensor, weights: tf.Tensor, transpose: bool = False
 ) -> tf.Tensor:
-    """Returns x W + b, W as it was when the graph first ran.
+    """Returns x W, W as it was when the graph first ran.
 
     Args:
         x: float32, (rows, inputs), `LEAST_ROWS` or more.
         weights: W, float32, (inputs, outputs).
-        bias: b, float32, (outputs,); None: none.
         transpose: Whether `weights` is W^T.
-        activation: Applied to the result: "Relu", "GeluExact" or
-            "GeluApproximate"; None: none.
     """
     weights = tf.convert_to_tensor(weights)
     outputs = weights.shape[0 if transpose else 1]
-    bias = tf.zeros([outputs]) if bias is None else tf.convert_to_tensor(bias)
-    fused = ["BiasAdd", activation] if activation else ["BiasAdd"]
     attributes = {
         "T": AttrValue(type=tf.float32.as_datatype_enum),
         "transpose_a": AttrValue(b=False),
         "transpose_b": AttrValue(b=transpose),
         "num_args": AttrValue(i=1),
         "fused_ops": AttrValue(
-            list=AttrValue.ListValue(s=[name.encode() for name in fused])
+            # There is no such product without a bias.
+            list=AttrValue.ListValue(s=[b"BiasAdd"])
         ),
         "is_filter_const": AttrValue(b=True),
         "_kernel": AttrValue(s=b"MklNameChangeOp"),
     }
     graph = tf.compat.v1.get_default_graph()
     made = graph.create_op(
-        KERNEL, [x, weights, bias], attrs=attributes, name="product"
+        KERNEL, [x, weights, tf.zeros([outputs])], attrs=attributes, name="product"
     )
     (y,) = made.outputs
     y.set_shape([x.shape[0], outputs])
     return y
+
+
+def is_plain(layer: keras.layers.Dense) -> bool:
+    """Tells whether a layer is a product with its kernel and nothing else."""
+    changed = layer.lora_enabled or layer.quantization_mode is not None
+    changed = changed or layer.activation is not keras.activations.linear
+    # Weights of 8 bits replace the method of the single layer.
+    return not changed and "call" not in vars(layer)
+
+
+def packable_weights(model: keras.Model) -> list[tf.Variable]:
+    """Returns the weights of a model that steps would read packed.
+
+    Args:
+        model: A built model.
+    """
+    found = []
+    for layer in model._flatten_layers():
+        if layer.compute_dtype != "float32":
+            continue
+        if isinstance(layer, keras.layers.Dense) and is_plain(layer):
+            found.append(layer.kernel.value)
+        elif isinstance(layer, TokenEmbedding) and "products" not in vars(
+            layer
+        ):
+            found.append(layer.embeddings.value)
+    return found
 
 
 def digest(values: Sequence[tf.Variable]) -> bytes:

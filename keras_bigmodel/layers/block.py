@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_bigmodel.layers.decoding import current_kernels
 from keras_bigmodel.layers.feed_forward import FeedForward
 from keras_bigmodel.layers.masks import combined_padding
 from keras_bigmodel.layers.parts import as_layer, build_part, part_config
@@ -94,12 +95,12 @@ class TransformerBlock(keras.layers.Layer):
         """Returns the input of a branch."""
         if not self.normalize_first:
             return x
-        return getattr(self, f"{name}_normalization")(x)
+        return _normalize(getattr(self, f"{name}_normalization"), x)
 
     def _finish(self, y: Tensor, name: str, training: bool | None) -> Tensor:
         """Returns what a branch adds to the residual stream."""
         if self.normalize_branch:
-            y = getattr(self, f"{name}_branch_normalization")(y)
+            y = _normalize(getattr(self, f"{name}_branch_normalization"), y)
         if self.dropout:
             y = getattr(self, f"{name}_dropout")(y, training=training)
         if self.drop_path:
@@ -113,7 +114,7 @@ class TransformerBlock(keras.layers.Layer):
         x = x + self._finish(y, name, training)
         if self.normalize_first or self.normalize_branch:
             return x
-        return getattr(self, f"{name}_normalization")(x)
+        return _normalize(getattr(self, f"{name}_normalization"), x)
 
     def _run(
         self,
@@ -166,6 +167,10 @@ class TransformerBlock(keras.layers.Layer):
     ) -> keras.KerasTensor:
         """Returns x's shape in the compute dtype."""
         return keras.KerasTensor(x.shape, dtype=self.compute_dtype)
+
+
+def _normalize(layer: keras.layers.Layer, x: Tensor) -> Tensor:
+    return current_kernels().normalize(layer, x)
 
 
 def new_normalization(

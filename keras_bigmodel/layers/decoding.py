@@ -12,6 +12,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_bigmodel.layers.kernels import KERAS, Kernels
 from keras_bigmodel.layers.masks import check_mask
 
 Tensor = Any
@@ -21,75 +22,6 @@ _ACTIVE: contextvars.ContextVar["DecodingScope | None"] = (
 )
 
 LENGTHS = "lengths"
-
-
-class Kernels:
-    """What a step computes in ways that differ between backends.
-
-    This is Keras's way, which compilers such as XLA turn into the best there
-    is; a backend without one may need another.
-    """
-
-    def scatter(
-        self, cache: Tensor, indices: Tensor, updates: Tensor
-    ) -> Tensor:
-        """Returns a cache with some rows replaced.
-
-        Args:
-            cache: (B, K, slots, D).
-            indices: Which rows, int32 (rows, 3), no row twice.
-            updates: The new rows, (rows, D).
-        """
-        return ops.scatter_update(cache, indices, updates)
-
-    def for_prompts(self) -> "Kernels":
-        """Returns the kernels to read prompts with."""
-        return self
-
-    def fold(self, x: Tensor) -> Tensor:
-        """Returns the rows of a sequence to multiply, (rows, D).
-
-        Args:
-            x: (B, T, D).
-        """
-        return ops.reshape(x, (-1, x.shape[2]))
-
-    def unfold(self, rows: Tensor, x: Tensor) -> Tensor:
-        """Returns those of the rows that `fold` took from x, (B * T, units).
-
-        Args:
-            rows: What became of `fold(x)`, (rows, units).
-            x: (B, T, D).
-        """
-        return rows
-
-    def project(
-        self,
-        layer: keras.layers.Dense,
-        x: Tensor,
-        activation: Callable[[Tensor], Tensor] | None = None,
-    ) -> Tensor:
-        """Returns what a Dense layer gives.
-
-        Args:
-            layer: The layer.
-            x: (rows, inputs).
-            activation: Applied to it; None: nothing.
-        """
-        y = layer(x)
-        return y if activation is None else activation(y)
-
-    def score(self, hidden: Tensor, table: Tensor) -> Tensor:
-        """Returns hidden states times a table of tokens, (rows, V).
-
-        Args:
-            hidden: (rows, D).
-            table: (V, D).
-        """
-        return ops.matmul(hidden, ops.transpose(table))
-
-
-_KERAS = Kernels()
 
 
 class DecodingScope:
@@ -125,6 +57,8 @@ class DecodingScope:
         kernels: How the step computes what backends do in different ways.
         may_overrun: Whether a step may read tokens past a model's last
             position, guesses that will be dropped.
+        room: Slots that caches without a window have so far, if they grow up
+            to `max_length`; None: all of them.
 
     Raises:
         ValueError: If a step does not fit the slots (where lengths are known:
@@ -162,6 +96,7 @@ class DecodingScope:
         cache_dtype: str | None = None,
         kernels: Kernels | None = None,
         may_overrun: bool = False,
+        room: int | None = None,
     ) -> None:
         if isinstance(max_length, int) and max_length < 1:
             raise ValueError(
@@ -177,8 +112,9 @@ class DecodingScope:
             padding_mask = ops.convert_to_tensor(padding_mask)
             padding_mask = check_mask(padding_mask, "padding_mask", rank=2)
         self.max_length = max_length
+        self.room = max_length if room is None else room
         self.cache_dtype = cache_dtype
-        self.kernels = kernels or _KERAS
+        self.kernels = kernels or KERAS
         self.may_overrun = may_overrun
         self._state = dict(state or {})
         self._given_mask = padding_mask
@@ -390,7 +326,7 @@ def current_positions(x: Tensor) -> Tensor:
 def current_kernels() -> Kernels:
     """Returns the active scope's kernels, Keras's way outside one."""
     scope = DecodingScope.current()
-    return _KERAS if scope is None else scope.kernels
+    return KERAS if scope is None else scope.kernels
 
 
 def shared(key: Any, compute: Callable[[], Any]) -> Any:

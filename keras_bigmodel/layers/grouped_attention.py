@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_bigmodel.layers import chunked_attention, dot_product
+from keras_bigmodel.layers.decoding import current_kernels
 from keras_bigmodel.layers.masks import Visibility
 from keras_bigmodel.layers.parts import as_layer, build_part, part_config
 from keras_bigmodel.layers.projection import project
@@ -227,6 +228,7 @@ class GroupedAttention(keras.layers.Layer):
             may_hide_everything=visibility.may_hide_everything,
             dropout=self._dropout and drop,
             record=recorder and record,
+            kernels=current_kernels(),
         )
 
     def _grouped_sinks(self) -> Tensor | None:

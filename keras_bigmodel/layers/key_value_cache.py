@@ -17,6 +17,9 @@ from keras_bigmodel.layers.masks import NO_KEY, Visibility
 
 Tensor = Any
 
+# Of the caches that grow, in a state; with a window their slots stay as many.
+GROWING = ("/key", "/value")
+
 
 def heads_first(x: Tensor) -> Tensor:
     """Turns (B, T, K, D) into (B, K, T, D)."""
@@ -47,20 +50,22 @@ def append(
         Keys and values, (B, K, S, D), and the visibility over them.
     """
     heads, dim = key.shape[1], key.shape[3]
-    window, slots = visibility.window, scope.max_length
+    window, slots, suffix = visibility.window, scope.room, ""
     if window is not None:
+        slots, suffix = scope.max_length, "_window"
         both_known = isinstance(slots, int)
         slots = min(window, slots) if both_known else ops.minimum(window, slots)
     rolls = window is not None and key.shape[2] != 1
     seen = []
     for part, x in (("key", key), ("value", value)):
-        old = scope.read(f"{name}/{part}", key.shape[0])
+        part = f"{name}/{part}{suffix}"
+        old = scope.read(part, key.shape[0])
         kept = ops.cast(x, scope.cache_dtype or x.dtype)
         if old is None:
             batch = scope.shared("batch", lambda: ops.shape(key)[0])
             old = ops.zeros((batch, heads, slots, dim), kept.dtype)
         new = (_roll if rolls else _put)(scope, old, kept, slots, window)
-        scope.write(f"{name}/{part}", new)
+        scope.write(part, new)
         if scope.is_first_step:
             seen.append(x)
         elif rolls:
@@ -88,14 +93,38 @@ def recall(
         batch_size: Rows of this step.
         compute: Gives the keys and values, (B, K, S, D).
     """
-    key = scope.read(f"{name}/key", batch_size)
-    value = scope.read(f"{name}/value", batch_size)
+    names = f"{name}/key_context", f"{name}/value_context"
+    key, value = (scope.read(part, batch_size) for part in names)
     if key is None:
         key, value = compute()
-    for part, x in (("key", key), ("value", value)):
-        kept = ops.cast(x, scope.cache_dtype or x.dtype)
-        scope.write(f"{name}/{part}", kept)
+    for part, x in zip(names, (key, value), strict=True):
+        scope.write(part, ops.cast(x, scope.cache_dtype or x.dtype))
     return key, value
+
+
+def grown(state: dict[str, Tensor], room: Any) -> dict[str, Tensor]:
+    """Returns a state whose growing caches have more slots, if need be.
+
+    Args:
+        state: A scope's state.
+        room: Slots they shall have, no fewer than they have.
+    """
+    growing = [name for name in state if name.endswith(GROWING)]
+    if not growing:
+        return state
+    slots = ops.shape(state[growing[0]])[2]
+
+    def more(cache: Tensor) -> Tensor:
+        batch, heads, _, dim = ops.shape(cache)
+        empty = ops.zeros((batch, heads, room - slots, dim), cache.dtype)
+        return ops.concatenate([cache, empty], axis=2)
+
+    caches = ops.cond(
+        room > slots,
+        lambda: [more(state[name]) for name in growing],
+        lambda: [state[name] for name in growing],
+    )
+    return {**state, **dict(zip(growing, caches, strict=True))}
 
 
 def _positions(scope, visibility, slots, rolls):
@@ -121,25 +150,14 @@ def _ring_positions(last, slots):
 
 def _put(scope, cache, x, slots, window):
     """Writes each token of x, (B, K, T, D), into its slot."""
-    heads = x.shape[1]
 
-    def indices():
-        batch, _, length, _ = ops.shape(x)
-        positions = scope.positions(batch, length)
+    def places():
+        positions = scope.positions(ops.shape(x)[0], ops.shape(x)[2])
         # Without a window nothing wraps: a token too many is an error.
-        slot = positions if window is None else ops.mod(positions, slots)
-        shape = (batch, heads, length)
-        parts = [
-            ops.arange(batch, dtype="int32")[:, None, None],
-            ops.arange(heads, dtype="int32")[None, :, None],
-            slot[:, None, :],
-        ]
-        parts = [ops.broadcast_to(part, shape) for part in parts]
-        return ops.reshape(ops.stack(parts, axis=-1), (-1, 3))
+        return positions if window is None else ops.mod(positions, slots)
 
-    where = scope.shared(("slots", heads, window), indices)
-    rows = ops.reshape(x, (-1, x.shape[3]))
-    return scope.kernels.scatter(cache, where, rows)
+    where = scope.shared(("slots", window), places)
+    return scope.kernels.write(scope, cache, where, x)
 
 
 def _roll(scope, ring, x, slots, window):

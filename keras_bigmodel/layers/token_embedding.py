@@ -181,7 +181,7 @@ class TokenEmbedding(keras.layers.Layer):
         """Returns hidden states times the table; replaced as `rows` is."""
         table = ops.cast(self.embeddings, self.compute_dtype)
         kernels = current_kernels()
-        return project(lambda x: kernels.score(x, table), hidden)
+        return project(lambda x: kernels.score_tokens(x, table), hidden)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""

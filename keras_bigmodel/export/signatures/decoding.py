@@ -11,7 +11,7 @@ from keras_bigmodel.export.signatures.row_sampling import (
     RowSampler,
 )
 from keras_bigmodel.generation.program import Program
-from keras_bigmodel.generation.tensorflow_kernels import TensorFlowKernels
+from keras_bigmodel.generation.tensorflow_kernels import StepKernels
 
 State = dict[str, Any]
 
@@ -57,7 +57,7 @@ class Decoder:
             "jit_compile": True if jit_compile else None,
         }
         # XLA finds its own way.
-        self._kernels = None if jit_compile else TensorFlowKernels(pack_weights)
+        self._kernels = None if jit_compile else StepKernels(pack_weights)
         self._start = tf.function(
             self._trace_start,
             input_signature=[

@@ -72,35 +72,20 @@ def served_model(
             f"models that generate text. Received: jit_compile={jit_compile}, "
             f"pack_weights={pack_weights}, task={task!r}"
         )
+    loop = limits, max_new_tokens, examples, jit_compile, pack_weights
     if task == "arrays":
         return Arrays(model)
     if task == "image_classifier":
         return ImageClassifier(model, labels, limits, top_k)
     if task == "language_model":
-        return LanguageModel(
-            model,
-            tokenizer,
-            limits,
-            max_new_tokens,
-            examples,
-            jit_compile,
-            pack_weights,
-        )
+        return LanguageModel(model, tokenizer, *loop)
     if tokenizer is None:
         raise ValueError(
             f"To serve texts, a model of the kind {task!r} needs its "
             "tokenizer. Received: tokenizer=None"
         )
     if task == "sequence_to_sequence":
-        return SequenceToSequence(
-            model,
-            tokenizer,
-            limits,
-            max_new_tokens,
-            examples,
-            jit_compile,
-            pack_weights,
-        )
+        return SequenceToSequence(model, tokenizer, *loop)
     if task == "text_classifier":
         return TextClassifier(model, tokenizer, labels, limits, top_k, examples)
     if task == "token_classifier":

@@ -224,12 +224,11 @@ class LanguageModel:
             if name in example
         }
         temperature = options.get("temperature", 0)
-        new_tokens = example.get("max_new_tokens", [self.max_new_tokens])[0]
         return generate(
             self.model,
             prompts,
             self.tokenizer,
-            max_new_tokens=int(new_tokens),
+            max_new_tokens=self.max_new_tokens,
             sampler=samplers.Sample(**options) if temperature else "greedy",
             seed=example.get("seed"),
             details=True,

@@ -266,32 +266,24 @@ class SequenceToSequence:
         """Returns greedy answers by whole passes, without any cache.
 
         Args:
-            example: Source texts, and options or none.
+            example: Source texts.
         """
-        made = self._answers(
-            self.source_rows(example["source_texts"]),
-            int(example.get("max_new_tokens", [self._max_new_tokens])[0]),
-        )
+        made = self._answers(self.source_rows(example["source_texts"]))
         texts = self._target.decode(made.pop("token_ids"))
         return {**made, "text": [text.encode() for text in texts]}
 
     def _expect_ids(self, example: dict[str, Any]) -> dict[str, Any]:
         rows = zip(example["source_ids"], example["lengths"], strict=True)
-        made = self._answers(
-            [row[:length].tolist() for row, length in rows],
-            self._max_new_tokens,
-        )
+        made = self._answers([row[:length].tolist() for row, length in rows])
         token_ids = zero_padded(made["token_ids"], self._max_new_tokens)
         return {**made, "token_ids": token_ids}
 
-    def _answers(
-        self, sources: list[list[int]], max_new_tokens: int
-    ) -> dict[str, Any]:
+    def _answers(self, sources: list[list[int]]) -> dict[str, Any]:
         """Returns greedy answers to rows of ids, a whole pass a token."""
         answers, reasons = [], []
         for source in sources:
             made = [self.start_id]
-            while len(made) <= max_new_tokens:
+            while len(made) <= self._max_new_tokens:
                 inputs = {
                     "source_ids": np.array([source], "int32"),
                     "target_ids": np.array([made], "int32"),

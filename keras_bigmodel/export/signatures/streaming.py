@@ -6,7 +6,6 @@ comes back, so that any server of a group may answer the next call.
 
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from keras_bigmodel.export.guards import after, require
@@ -14,7 +13,6 @@ from keras_bigmodel.export.signatures.options import check_options, option_specs
 from keras_bigmodel.export.signatures.signature import Signature
 
 STATE = "state_"
-_EXAMPLE_TOKENS = 2
 
 
 def signatures(served: Any) -> dict[str, Signature]:
@@ -102,7 +100,7 @@ class Stream:
 
     def decode_example(self) -> dict[str, Any]:
         """Returns the state after the prompts, and tokens to make: all."""
-        example = self._short_example()
+        example = self._served.stream_example()
         num_tokens = example["max_new_tokens"]
         tensors = {name: tf.constant(value) for name, value in example.items()}
         state = self.prefill(**tensors)
@@ -115,13 +113,7 @@ class Stream:
         Args:
             example: As `decode_example` gives it.
         """
-        return self._served.expect_texts(self._short_example())
-
-    def _short_example(self) -> dict[str, Any]:
-        """Returns texts to answer briefly: the state holds room for all."""
-        example = self._served.stream_example()
-        most = np.minimum(example["max_new_tokens"], _EXAMPLE_TOKENS)
-        return {**example, "max_new_tokens": most}
+        return self._served.expect_texts(self._served.stream_example())
 
     def _flatten(self, state: Any) -> dict[str, Any]:
         tf.nest.assert_same_structure(state, self._specs)

@@ -76,7 +76,7 @@ class SharedPositionBias(keras.layers.Layer):
         queries = keys = decoding.current_positions(x)
         scope = decoding.DecodingScope.current()
         if scope is not None and not scope.is_first_step:
-            keys = ops.arange(scope.max_length, dtype="int32")[None, :]
+            keys = ops.arange(scope.room, dtype="int32")[None, :]
         return self.encoding.bias(queries, keys)
 
     def compute_mask(self, x: Tensor, previous_mask: Any = None) -> None:

@@ -1,0 +1,113 @@
+"""Products of a few rows with large matrices, in parts.
+
+A processor takes tens of microseconds to wake its cores whenever an operation
+is shared out among them, as long as one core takes to read a megabyte. So a
+product is cut into parts which a core does alone, and TensorFlow's executor,
+which never waits for all of them at once, hands the parts to the cores.
+"""
+
+import pathlib
+from collections.abc import Callable
+
+import tensorflow as tf
+
+# A core of most servers has at least 1 MiB of cache of its own; oneDNN does
+# alone what fits into it.
+PART_BYTES = 2**20
+_CACHE_OF_A_CORE = pathlib.Path("/sys/devices/system/cpu/cpu0/cache/index2")
+# A part must begin where vectors begin, or it would be copied.
+_ALIGNMENT = 64
+# Into how many parts a table is cut, from which size of the parts on, and for
+# how many rows: one or two gain nothing, and a long prompt is better off whole.
+_TABLE_PARTS, _LEAST_TABLE_PART = 16, 256
+_LEAST_TABLE_ROWS, _MOST_TABLE_ROWS = 4, 64
+
+
+def part_bytes() -> int:
+    """Returns the bytes of weights that a core of this machine does alone."""
+    try:
+        kibibytes = (_CACHE_OF_A_CORE / "size").read_text().removesuffix("K\n")
+        return max(int(kibibytes) * 2**10, PART_BYTES)
+    except (OSError, ValueError):
+        return PART_BYTES
+
+
+def num_parts(weights: tf.Tensor, part_bytes: int) -> int:
+    """Returns into how many parts of its rows a matrix is cut, 1 for none.
+
+    A power of two, so that any machine can share them out evenly.
+
+    Args:
+        weights: (inputs, outputs).
+        part_bytes: Bytes of a part at most.
+    """
+    inputs, outputs = weights.shape
+    row = outputs * weights.dtype.size
+    parts = 1
+    while row * inputs > parts * part_bytes:
+        parts *= 2
+    return 1 if inputs % parts or row % _ALIGNMENT else parts
+
+
+def parted_product(
+    x: tf.Tensor,
+    weights: tf.Tensor,
+    part_bytes: int,
+    product: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] = tf.matmul,
+) -> tf.Tensor:
+    """Returns x W as a sum of products of parts.
+
+    Args:
+        x: (rows, inputs).
+        weights: W, (inputs, outputs).
+        part_bytes: Bytes of weights in a part at most.
+        product: How to multiply.
+    """
+    parts = num_parts(weights, part_bytes)
+    if parts == 1:
+        return product(x, weights)
+    pairs = zip(tf.split(x, parts, 1), tf.split(weights, parts), strict=True)
+    return tf.add_n([product(*pair) for pair in pairs])
+
+
+def product_with_table(hidden: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
+    """Returns hidden states times a table of tokens, (rows, V).
+
+    oneDNN repacks a matrix that has to be transposed before it meets several
+    rows, and the cores wait for memory. Parts of a large table, as a batch of
+    products, are repacked inside the processor's caches: eight rows take half
+    the time.
+
+    Args:
+        hidden: (rows, D).
+        table: (V, D).
+    """
+
+    def whole() -> tf.Tensor:
+        return tf.matmul(hidden, table, transpose_b=True)
+
+    size, rows = table.shape[0] // _TABLE_PARTS, tf.shape(hidden)[0]
+    if size < _LEAST_TABLE_PART:
+        return whole()
+    return tf.cond(
+        tf.logical_and(rows >= _LEAST_TABLE_ROWS, rows <= _MOST_TABLE_ROWS),
+        lambda: _in_table_parts(hidden, table, size),
+        whole,
+    )
+
+
+def _in_table_parts(
+    hidden: tf.Tensor, table: tf.Tensor, size: int
+) -> tf.Tensor:
+    rows, width = tf.shape(hidden)[0], table.shape[1]
+    whole = size * _TABLE_PARTS
+    found = tf.matmul(
+        tf.broadcast_to(hidden, (_TABLE_PARTS, rows, width)),
+        tf.reshape(table[:whole], (_TABLE_PARTS, size, width)),
+        transpose_b=True,
+    )
+    found = tf.reshape(tf.transpose(found, (1, 0, 2)), (rows, whole))
+    if whole == table.shape[0]:
+        return found
+    rest = tf.matmul(hidden, table[whole:], transpose_b=True)
+    return tf.concat([found, rest], axis=1)

@@ -1,0 +1,156 @@
+"""What a step of generation computes in ways that differ between backends."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import ops
+
+Tensor = Any
+
+# Far below any score and still finite in float32, so that a row of nothing
+# but hidden keys gives no NaN.
+HIDDEN = -1e30
+
+
+class Kernels:
+    """Keras's way, which compilers such as XLA turn into the best there is.
+
+    A backend that runs operations one by one may need another way. Axes as in
+    dot_product.py.
+    """
+
+    # By how many slots the caches of a generation grow; None: they have all
+    # their slots from the beginning, for compilers want to know shapes.
+    growth: int | None = None
+
+    def for_prompts(self) -> "Kernels":
+        """Returns the kernels to read prompts with."""
+        return self
+
+    def write(
+        self, scope: Any, cache: Tensor, slots: Tensor, x: Tensor
+    ) -> Tensor:
+        """Returns a cache with some keys or values replaced.
+
+        Args:
+            scope: The active `DecodingScope`.
+            cache: (B, K, S, D).
+            slots: Where to write, int32 (1 or B, T), no slot twice.
+            x: What to write, (B, K, T, D).
+        """
+
+        def indices() -> Tensor:
+            batch, heads, length, _ = ops.shape(x)
+            shape = (batch, heads, length)
+            parts = [
+                ops.arange(batch, dtype="int32")[:, None, None],
+                ops.arange(heads, dtype="int32")[None, :, None],
+                slots[:, None, :],
+            ]
+            parts = [ops.broadcast_to(part, shape) for part in parts]
+            return ops.reshape(ops.stack(parts, axis=-1), (-1, 3))
+
+        where = scope.shared(("indices", x.shape[1], id(slots)), indices)
+        return self.scatter(cache, where, ops.reshape(x, (-1, x.shape[3])))
+
+    def scatter(
+        self, cache: Tensor, indices: Tensor, updates: Tensor
+    ) -> Tensor:
+        """Returns a cache with some rows replaced.
+
+        Args:
+            cache: (B, K, S, D).
+            indices: Which rows, int32 (rows, 3), no row twice.
+            updates: The new rows, (rows, D).
+        """
+        return ops.scatter_update(cache, indices, updates)
+
+    def fold(self, x: Tensor) -> Tensor:
+        """Returns the rows of a sequence to multiply, (rows, features).
+
+        Args:
+            x: (B, T, features).
+        """
+        return ops.reshape(x, (-1, x.shape[2]))
+
+    def unfold(self, rows: Tensor, x: Tensor) -> Tensor:
+        """Returns those of the rows that `fold` took from x, (B * T, units).
+
+        Args:
+            rows: What became of `fold(x)`, (rows, units).
+            x: (B, T, features).
+        """
+        return rows
+
+    def project(
+        self,
+        layer: keras.layers.Dense,
+        x: Tensor,
+        activation: Callable[[Tensor], Tensor] | None = None,
+    ) -> Tensor:
+        """Returns what a Dense layer gives.
+
+        Args:
+            layer: The layer.
+            x: (rows, inputs).
+            activation: Applied to it; None: nothing.
+        """
+        y = layer(x)
+        return y if activation is None else activation(y)
+
+    def normalize(self, layer: keras.layers.Layer, x: Tensor) -> Tensor:
+        """Returns what a normalisation layer gives.
+
+        Args:
+            layer: The layer.
+            x: (B, T, features).
+        """
+        return layer(x)
+
+    def score_tokens(self, hidden: Tensor, table: Tensor) -> Tensor:
+        """Returns hidden states times a table of tokens, (rows, V).
+
+        Args:
+            hidden: (rows, features).
+            table: (V, features).
+        """
+        return ops.matmul(hidden, ops.transpose(table))
+
+    def score_keys(self, query: Tensor, key: Tensor) -> Tensor:
+        """Returns queries times keys, (B, K, G, T, S).
+
+        Args:
+            query: (B, K, G, T, D).
+            key: (B, K, S, D).
+        """
+        return ops.einsum("bkgtd,bksd->bkgts", query, key)
+
+    def hide(self, scores: Tensor, mask: Tensor) -> Tensor:
+        """Returns scores, `HIDDEN` where a key is not visible.
+
+        Args:
+            scores: (B, K, G, T, S), float32.
+            mask: Booleans that broadcast to the scores.
+        """
+        return ops.where(mask, scores, HIDDEN)
+
+    def softmax(self, scores: Tensor) -> Tensor:
+        """Returns probabilities over the last axis.
+
+        Args:
+            scores: (B, K, G, T, S), float32.
+        """
+        return ops.softmax(scores, axis=-1)
+
+    def mix_values(self, probabilities: Tensor, value: Tensor) -> Tensor:
+        """Returns sums of values by their probabilities, (B, K, G, T, D).
+
+        Args:
+            probabilities: (B, K, G, T, S).
+            value: (B, K, S, D).
+        """
+        return ops.einsum("bkgts,bksd->bkgtd", probabilities, value)
+
+
+KERAS = Kernels()

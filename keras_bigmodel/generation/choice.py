@@ -1,6 +1,7 @@
 """Which program a model and a sampler need."""
 
 import dataclasses
+import math
 from collections.abc import Hashable
 from typing import Any
 
@@ -19,6 +20,10 @@ from keras_bigmodel.generation.speculative import (
 )
 from keras_bigmodel.layers.encoder_context import encoder_and_decoder
 
+ANY_ROWS = 1, math.inf
+# From how many rows on another way to compute is better.
+_FIRST_ROWS = 1, 4, 8, 65
+
 
 @dataclasses.dataclass(frozen=True)
 class Options:
@@ -31,6 +36,7 @@ class Options:
         jit_compile: Whether TensorFlow compiles by XLA.
         has_prefix: Whether prompts go on from a prefix.
         pack_weights: Whether steps run on packed copies of the weights.
+        rows: The least and the most rows that a step has.
     """
 
     log_probabilities: bool = False
@@ -39,10 +45,22 @@ class Options:
     jit_compile: bool = False
     has_prefix: bool = False
     pack_weights: bool = False
+    rows: tuple[int, float] = ANY_ROWS
 
     def kernels(self) -> Any:
         """Returns how steps compute; None: in Keras's way."""
-        return kernels_for(self.jit_compile, self.pack_weights)
+        return kernels_for(self.jit_compile, self.pack_weights, self.rows)
+
+
+def rows_of(num_rows: int) -> tuple[int, float]:
+    """Returns the least and most rows of steps that are computed alike.
+
+    Args:
+        num_rows: Rows of a step.
+    """
+    least = max(first for first in _FIRST_ROWS if first <= num_rows)
+    behind = [first - 1 for first in _FIRST_ROWS if first > num_rows]
+    return least, min(behind, default=math.inf)
 
 
 def needs_long_prompts(model: keras.Model, rows: list[list[int]]) -> bool:
@@ -140,6 +158,8 @@ def _guesser(sampler: Any, options: Options) -> Any:
     if isinstance(sampler, samplers.PromptLookup):
         return PromptGuesser(sampler.num_guesses, sampler.longest_match)
     draft = sampler.draft_model
+    # It reads a token at a time, and knows nothing of packed weights.
+    options = dataclasses.replace(options, pack_weights=False, rows=ANY_ROWS)
     program = Program(
         draft,
         samplers.Greedy(),

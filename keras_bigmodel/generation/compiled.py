@@ -46,20 +46,23 @@ def forget(model: keras.Model) -> None:
     model.__dict__.pop(_ATTRIBUTE, None)
 
 
-def kernels_for(jit_compile: bool, pack_weights: bool) -> Any:
+def kernels_for(
+    jit_compile: bool, pack_weights: bool, rows: tuple[int, float]
+) -> Any:
     """Returns how a program's steps compute; None: in Keras's way.
 
     Args:
         jit_compile: Whether TensorFlow compiles by XLA, which like JAX finds
             its own way.
         pack_weights: Whether steps run on packed copies of the weights.
+        rows: The least and the most rows that a step has.
     """
     if keras.config.backend() != "tensorflow" or jit_compile:
         return None
     from keras_bigmodel.generation.tensorflow_kernels import StepKernels
     from keras_bigmodel.generation.tensorflow_parts import part_bytes
 
-    return StepKernels(pack_weights, part_bytes())
+    return StepKernels(pack_weights, rows, part_bytes())
 
 
 def _compile(model: keras.Model, program: Any, jit_compile: bool) -> Any:

@@ -126,8 +126,9 @@ def generate(
     )
     batch = len(rows.ids)
     rows_of_step = batch * getattr(sampler, "num_beams", 1)
+    rows_of_step *= 1 + getattr(sampler, "num_guesses", 0)
     packs = packing.decide(
-        readers, pack_weights, jit_compile, rows_of_step, max_new_tokens
+        model, pack_weights, jit_compile, rows_of_step, max_new_tokens
     )
     program, parameters, slack = choice.program_for(
         model,
@@ -141,6 +142,7 @@ def generate(
             jit_compile=jit_compile,
             has_prefix=prefix is not None,
             pack_weights=packs,
+            rows=choice.rows_of(rows_of_step),
         ),
     )
     options = {

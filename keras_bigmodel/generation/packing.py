@@ -3,7 +3,6 @@
 import math
 import os
 import pathlib
-from collections.abc import Sequence
 
 import keras
 
@@ -16,13 +15,13 @@ _CHANGES = "_keras_bigmodel_weights_change"
 # the weights have been looked over. Many rows are better off unpacked.
 _LEAST_BYTES = 64 * 2**20
 _LEAST_TOKENS = 8
-_LEAST_ROWS, _MOST_ROWS = 8, 64
+_LEAST_ROWS, _MOST_ROWS = 4, 64
 _SHARE_OF_MEMORY = 1 / 8
 _CGROUP_LIMIT = pathlib.Path("/sys/fs/cgroup/memory.max")
 
 
 def decide(
-    models: Sequence[keras.Model],
+    model: keras.Model,
     wanted: bool | None,
     jit_compile: bool,
     num_rows: int,
@@ -33,7 +32,7 @@ def decide(
     Programs that hold copies of other weights than the model's are dropped.
 
     Args:
-        models: The model that generates, then those that guess for it.
+        model: The model that generates.
         wanted: What the caller wants; None: packed where it pays and
             the weights have not changed between calls.
         jit_compile: Whether XLA compiles the generation.
@@ -43,7 +42,7 @@ def decide(
     Raises:
         ValueError: If packed weights are wanted where there are none.
     """
-    kept = models[0].__dict__
+    kept = model.__dict__
     if wanted is None:
         pays = _LEAST_ROWS <= num_rows <= _MOST_ROWS
         pays = pays and num_tokens >= _LEAST_TOKENS
@@ -64,7 +63,7 @@ def decide(
         )
     if not available:
         return False
-    weights = [w for model in models for w in tensorflow_packing.packable_weights(model)]
+    weights = tensorflow_packing.packable_weights(model)
     size = sum(math.prod(w.shape) * w.dtype.size for w in weights)
     fits = _LEAST_BYTES <= size <= _SHARE_OF_MEMORY * _memory()
     if not weights or not (fits or wanted):
@@ -72,7 +71,7 @@ def decide(
     digest = tensorflow_packing.digest(weights)
     if kept.setdefault(_DIGEST, digest) == digest:
         return True
-    compiled.forget(models[0])
+    compiled.forget(model)
     kept[_DIGEST] = digest
     kept[_CHANGES] = True
     return bool(wanted)

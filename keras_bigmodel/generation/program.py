@@ -317,7 +317,7 @@ class Program:
             capacity: Slots that are enough for all steps.
             num_read: Tokens that a step reads.
         """
-        if self.kernels.growth is None:
+        if self.kernels.growth is None or LENGTHS not in carry["state"]:
             slots = Slots(capacity, None)
             return ops.while_loop(
                 going, lambda carry: (body(carry, slots),), (carry,)
@@ -347,7 +347,10 @@ class Program:
         growth = self.kernels.growth
         if growth is None:
             return Slots(capacity, None)
-        needed = num_read if state is None else num_read + _longest(state)
+        needed = num_read
+        if state is not None and LENGTHS in state:
+            # Lengths of a state that was made up may be any.
+            needed = num_read + ops.maximum(_longest(state), 0)
         # An eighth more, so that long caches are not copied too often.
         room = -(-(needed + needed // 8) // growth) * growth
         return Slots(capacity, ops.minimum(room, capacity))

@@ -10,18 +10,24 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_bigmodel.generation.tensorflow_attention import (
+    attend_to_cache,
+    can_attend,
+)
 from keras_bigmodel.generation.tensorflow_packing import (
     LEAST_ROWS,
     is_plain,
     packed_product,
 )
 from keras_bigmodel.generation.tensorflow_parts import (
+    ANY_ROWS,
+    MOST_ROWS,
     PART_BYTES,
     parted_product,
     product_with_table,
 )
 from keras_bigmodel.layers.decoding import shared
-from keras_bigmodel.layers.kernels import HIDDEN, Kernels
+from keras_bigmodel.layers.kernels import Kernels
 from keras_bigmodel.layers.rms_normalization import RMSNormalization
 
 # Unsigned ones, for GPUs have no such scatter of int32.
@@ -64,15 +70,21 @@ class StepKernels(Kernels):
     Args:
         pack_weights: Whether products read copies of the weights, packed when
             the graph first runs, on x86-64 CPUs.
+        rows: The least and the most rows that a step has.
         part_bytes: Bytes of weights that a core does alone.
     """
 
     growth = PromptKernels.growth
 
     def __init__(
-        self, pack_weights: bool = False, part_bytes: int = PART_BYTES
+        self,
+        pack_weights: bool = False,
+        rows: tuple[int, float] = ANY_ROWS,
+        part_bytes: int = PART_BYTES,
     ) -> None:
         self._packs = pack_weights
+        self._pads = pack_weights and rows[0] < LEAST_ROWS
+        self._rows = rows
         self._part_bytes = part_bytes
 
     def for_prompts(self) -> Kernels:
@@ -97,8 +109,8 @@ class StepKernels(Kernels):
         size = tf.shape(cache)[2]
 
         def rows() -> tf.Tensor:
-            # A slot too far, of a state that was made up, is in its own row.
-            inside = tf.minimum(slots, size - 1)[:, None, :]
+            # Even those of a state that was made up are in their own row.
+            inside = tf.clip_by_value(slots, 0, size - 1)[:, None, :]
             first = tf.range(tf.shape(x)[0] * heads) * size
             return tf.reshape(tf.reshape(first, [-1, heads, 1]) + inside, [-1])
 
@@ -115,7 +127,7 @@ class StepKernels(Kernels):
     def fold(self, x: tf.Tensor) -> tf.Tensor:
         """Returns the rows of x, (B, T, D), and zeros if they are too few."""
         rows = super().fold(x)
-        if not self._packs:
+        if not self._pads:
             return rows
 
         def padding() -> tf.Tensor:
@@ -126,7 +138,7 @@ class StepKernels(Kernels):
 
     def unfold(self, rows: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         """Returns the rows without those that `fold` added."""
-        if not self._packs:
+        if not self._pads:
             return rows
         size = _once("size", x, lambda: tf.stack([_num_rows(x), -1]))
         kept = tf.slice(rows, [0, 0], size)
@@ -148,12 +160,12 @@ class StepKernels(Kernels):
         """
         if not is_plain(layer) or x.dtype != tf.float32:
             return super().project(layer, x, activation)
-        y = parted_product(
-            x,
-            tf.convert_to_tensor(layer.kernel),
-            self._part_bytes,
-            packed_product if self._packs else tf.matmul,
-        )
+        product = packed_product if self._packs else tf.matmul
+        kernel = tf.convert_to_tensor(layer.kernel)
+        if self._rows[0] > MOST_ROWS:
+            y = product(x, kernel)
+        else:
+            y = parted_product(x, kernel, self._part_bytes, product)
         if layer.use_bias:
             y = y + tf.convert_to_tensor(layer.bias)
         return y if activation is None else activation(y)
@@ -188,51 +200,23 @@ class StepKernels(Kernels):
         """
         if self._packs and table.dtype == tf.float32:
             return packed_product(hidden, table, transpose=True)
-        return product_with_table(hidden, table)
+        return product_with_table(hidden, table, self._rows)
 
-    def score_keys(self, query: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-        """Returns queries times keys, (B, K, G, T, S).
-
-        Args:
-            query: (B, K, G, T, D).
-            key: (B, K, S, D).
-        """
-        if not _is_single_query(query):
-            return super().score_keys(query, key)
-        return _product(query, key[:, :, None], adj_y=True)
-
-    def hide(self, scores: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-        """Returns scores, far below any other where a key is not visible.
-
-        Args:
-            scores: (B, K, G, T, S), float32.
-            mask: Booleans that broadcast to the scores.
-        """
-        return scores + tf.where(mask, 0.0, HIDDEN)
-
-    def softmax(self, scores: tf.Tensor) -> tf.Tensor:
-        """Returns probabilities over the last axis.
-
-        Args:
-            scores: (B, K, G, T, S), float32.
-        """
-        if not _is_single_query(scores):
-            return super().softmax(scores)
-        powers = tf.exp(scores - tf.reduce_max(scores, -1, keepdims=True))
-        return powers / tf.reduce_sum(powers, -1, keepdims=True)
-
-    def mix_values(
-        self, probabilities: tf.Tensor, value: tf.Tensor
+    def attend(
+        self,
+        query: tf.Tensor,
+        key: tf.Tensor,
+        value: tf.Tensor,
+        mask: tf.Tensor | None = None,
+        bias: tf.Tensor | None = None,
+        **options: Any,
     ) -> tf.Tensor:
-        """Returns sums of values by their probabilities, (B, K, G, T, D).
-
-        Args:
-            probabilities: (B, K, G, T, S).
-            value: (B, K, S, D).
-        """
-        if not _is_single_query(probabilities):
-            return super().mix_values(probabilities, value)
-        return _product(probabilities, value[:, :, None])
+        """Returns what attention gives, as `Kernels.attend`."""
+        if not can_attend(query, options):
+            return super().attend(query, key, value, mask, bias, **options)
+        return attend_to_cache(
+            query, key, value, mask, bias, soft_cap=options["soft_cap"]
+        )
 
 
 # What is applied to normalised features, by the attributes of layers.
@@ -246,18 +230,6 @@ _NORMALIZATIONS = {
 def _normalizes_features(layer: keras.layers.Layer, x: tf.Tensor) -> bool:
     axes = layer.axis if isinstance(layer.axis, list) else [layer.axis]
     return x.dtype == tf.float32 and axes in ([-1], [len(x.shape) - 1])
-
-
-def _is_single_query(x: tf.Tensor) -> bool:
-    return x.shape[3] == 1 and x.dtype == tf.float32
-
-
-def _product(x: tf.Tensor, y: tf.Tensor, adj_y: bool = False) -> tf.Tensor:
-    """Multiplies single rows, each on one core.
-
-    `tf.matmul` becomes an operation of oneDNN's, which takes longer to begin.
-    """
-    return tf.raw_ops.BatchMatMulV3(x=x, y=y, Tout=x.dtype, adj_y=adj_y)
 
 
 def _num_rows(x: tf.Tensor) -> tf.Tensor:

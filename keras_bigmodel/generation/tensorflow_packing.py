@@ -53,7 +53,10 @@ def packed_product(
     }
     graph = tf.compat.v1.get_default_graph()
     made = graph.create_op(
-        KERNEL, [x, weights, tf.zeros([outputs])], attrs=attributes, name="product"
+        KERNEL,
+        [x, weights, tf.zeros([outputs])],
+        attrs=attributes,
+        name="product",
     )
     (y,) = made.outputs
     y.set_shape([x.shape[0], outputs])

@@ -6,6 +6,7 @@ product is cut into parts which a core does alone, and TensorFlow's executor,
 which never waits for all of them at once, hands the parts to the cores.
 """
 
+import math
 import pathlib
 from collections.abc import Callable
 
@@ -17,10 +18,12 @@ PART_BYTES = 2**20
 _CACHE_OF_A_CORE = pathlib.Path("/sys/devices/system/cpu/cpu0/cache/index2")
 # A part must begin where vectors begin, or it would be copied.
 _ALIGNMENT = 64
-# Into how many parts a table is cut, from which size of the parts on, and for
-# how many rows: one or two gain nothing, and a long prompt is better off whole.
-_TABLE_PARTS, _LEAST_TABLE_PART = 16, 256
-_LEAST_TABLE_ROWS, _MOST_TABLE_ROWS = 4, 64
+# With more rows than this a core has enough to do with its share of a product.
+MOST_ROWS = 64
+ANY_ROWS = 1, math.inf
+# Into how many parts a table is cut, from which size of the parts on, and from
+# how many rows on: one or two gain nothing.
+_TABLE_PARTS, _LEAST_TABLE_PART, _LEAST_TABLE_ROWS = 16, 256, 4
 
 
 def part_bytes() -> int:
@@ -70,7 +73,9 @@ def parted_product(
     return tf.add_n([product(*pair) for pair in pairs])
 
 
-def product_with_table(hidden: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
+def product_with_table(
+    hidden: tf.Tensor, table: tf.Tensor, rows: tuple[int, float] = ANY_ROWS
+) -> tf.Tensor:
     """Returns hidden states times a table of tokens, (rows, V).
 
     oneDNN repacks a matrix that has to be transposed before it meets several
@@ -81,16 +86,19 @@ def product_with_table(hidden: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
     Args:
         hidden: (rows, D).
         table: (V, D).
+        rows: Least and most rows there may be.
     """
 
     def whole() -> tf.Tensor:
         return tf.matmul(hidden, table, transpose_b=True)
 
-    size, rows = table.shape[0] // _TABLE_PARTS, tf.shape(hidden)[0]
-    if size < _LEAST_TABLE_PART:
+    size = table.shape[0] // _TABLE_PARTS
+    never = rows[1] < _LEAST_TABLE_ROWS or rows[0] > MOST_ROWS
+    if size < _LEAST_TABLE_PART or never:
         return whole()
+    number = tf.shape(hidden)[0]
     return tf.cond(
-        tf.logical_and(rows >= _LEAST_TABLE_ROWS, rows <= _MOST_TABLE_ROWS),
+        tf.logical_and(number >= _LEAST_TABLE_ROWS, number <= MOST_ROWS),
         lambda: _in_table_parts(hidden, table, size),
         whole,
     )

@@ -11,9 +11,11 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_bigmodel.layers.kernels import KERAS, Kernels
-
 Tensor = Any
+
+# Far below any score and still finite in float32, so that a row of nothing
+# but hidden keys gives no NaN.
+HIDDEN = -1e30
 
 
 def group_heads(x: Tensor, num_groups: int) -> Tensor:
@@ -50,10 +52,7 @@ def group_scores(x: Tensor | None, num_groups: int) -> Tensor | None:
 
 
 def capped_products(
-    query: Tensor,
-    key: Tensor,
-    soft_cap: float | None,
-    kernels: Kernels = KERAS,
+    query: Tensor, key: Tensor, soft_cap: float | None
 ) -> Tensor:
     """Returns queries times keys, (B, K, G, T, S), float32.
 
@@ -61,9 +60,8 @@ def capped_products(
         query: Scaled queries, (B, K, G, T, D).
         key: (B, K, S, D).
         soft_cap: c in c tanh(products / c), or None.
-        kernels: How to compute.
     """
-    scores = kernels.score_keys(query, key)
+    scores = ops.einsum("bkgtd,bksd->bkgts", query, key)
     scores = ops.cast(scores, "float32")
     if soft_cap is not None:
         scores = soft_cap * ops.tanh(scores / soft_cap)
@@ -71,10 +69,7 @@ def capped_products(
 
 
 def biased_scores(
-    scores: Tensor,
-    mask: Tensor | None,
-    bias: Tensor | None,
-    kernels: Kernels = KERAS,
+    scores: Tensor, mask: Tensor | None, bias: Tensor | None
 ) -> Tensor:
     """Returns the scores before the softmax, hidden ones far below.
 
@@ -82,11 +77,12 @@ def biased_scores(
         scores: (B, K, G, T, S), float32.
         mask: Booleans that broadcast to the scores, or None.
         bias: float32 that broadcasts to the scores, or None.
-        kernels: How to compute.
     """
     if bias is not None:
         scores = scores + ops.cast(bias, "float32")
-    return scores if mask is None else kernels.hide(scores, mask)
+    if mask is not None:
+        scores = ops.where(mask, scores, HIDDEN)
+    return scores
 
 
 def attend(
@@ -101,7 +97,6 @@ def attend(
     may_hide_everything: bool = False,
     dropout: Callable[[Tensor], Tensor] | None = None,
     record: Callable[[Tensor], None] | None = None,
-    kernels: Kernels = KERAS,
 ) -> Tensor:
     """Computes softmax(q k^T + bias) v for grouped heads, the plain way.
 
@@ -117,7 +112,6 @@ def attend(
             output is then zero.
         dropout: Applied to the probabilities.
         record: Is shown the probabilities, (B, H, T, S).
-        kernels: How to compute.
 
     Returns:
         (B, K, G, T, D), in the values' dtype.
@@ -126,9 +120,9 @@ def attend(
         Vaswani et al. 2017, "Attention Is All You Need", section 3.2.1;
         Ainslie et al. 2023, "GQA", section 2.2, for the shared keys.
     """
-    scores = capped_products(query, key, soft_cap, kernels)
-    scores = biased_scores(scores, mask, bias, kernels)
-    probabilities = _softmax(scores, sinks, kernels)
+    scores = capped_products(query, key, soft_cap)
+    scores = biased_scores(scores, mask, bias)
+    probabilities = _softmax(scores, sinks)
     if may_hide_everything and mask is not None:
         anything = ops.any(mask, axis=-1, keepdims=True)
         probabilities = ops.where(anything, probabilities, 0.0)
@@ -139,7 +133,7 @@ def attend(
     probabilities = ops.cast(probabilities, value.dtype)
     if dropout is not None:
         probabilities = dropout(probabilities)
-    return kernels.mix_values(probabilities, value)
+    return ops.einsum("bkgts,bksd->bkgtd", probabilities, value)
 
 
 def attend_fused(
@@ -199,15 +193,13 @@ def fused_kernels_available() -> bool:
     return not all(name.startswith("cpu") for name in devices)
 
 
-def _softmax(
-    scores: Tensor, sinks: Tensor | None, kernels: Kernels
-) -> Tensor:
+def _softmax(scores: Tensor, sinks: Tensor | None) -> Tensor:
     if sinks is None:
         if scores.shape[-1] == 1:
             # A single key takes all; Keras warns of such a softmax.
             return ops.ones_like(scores)
-        return kernels.softmax(scores)
+        return ops.softmax(scores, axis=-1)
     sinks = ops.cast(sinks, "float32")[None, :, :, None, None]
     sinks = ops.broadcast_to(sinks, (*ops.shape(scores)[:-1], 1))
     with_sink = ops.concatenate([scores, sinks], axis=-1)
-    return kernels.softmax(with_sink)[..., :-1]
+    return ops.softmax(with_sink, axis=-1)[..., :-1]

@@ -219,7 +219,7 @@ class GroupedAttention(keras.layers.Layer):
             recorder.record(self.path or self.name, probabilities)
 
         mask = visibility.mask()
-        return dot_product.attend(
+        return current_kernels().attend(
             *heads,
             dot_product.group_scores(mask, self.num_key_value_heads),
             bias,
@@ -228,7 +228,6 @@ class GroupedAttention(keras.layers.Layer):
             may_hide_everything=visibility.may_hide_everything,
             dropout=self._dropout and drop,
             record=recorder and record,
-            kernels=current_kernels(),
         )
 
     def _grouped_sinks(self) -> Tensor | None:

@@ -6,11 +6,9 @@ from typing import Any
 import keras
 from keras import ops
 
-Tensor = Any
+from keras_bigmodel.layers import dot_product
 
-# Far below any score and still finite in float32, so that a row of nothing
-# but hidden keys gives no NaN.
-HIDDEN = -1e30
+Tensor = Any
 
 
 class Kernels:
@@ -117,40 +115,26 @@ class Kernels:
         """
         return ops.matmul(hidden, ops.transpose(table))
 
-    def score_keys(self, query: Tensor, key: Tensor) -> Tensor:
-        """Returns queries times keys, (B, K, G, T, S).
+    def attend(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        mask: Tensor | None = None,
+        bias: Tensor | None = None,
+        **options: Any,
+    ) -> Tensor:
+        """Returns softmax(q k^T + bias) v, (B, K, G, T, D).
 
         Args:
-            query: (B, K, G, T, D).
+            query: Scaled queries, (B, K, G, T, D).
             key: (B, K, S, D).
-        """
-        return ops.einsum("bkgtd,bksd->bkgts", query, key)
-
-    def hide(self, scores: Tensor, mask: Tensor) -> Tensor:
-        """Returns scores, `HIDDEN` where a key is not visible.
-
-        Args:
-            scores: (B, K, G, T, S), float32.
-            mask: Booleans that broadcast to the scores.
-        """
-        return ops.where(mask, scores, HIDDEN)
-
-    def softmax(self, scores: Tensor) -> Tensor:
-        """Returns probabilities over the last axis.
-
-        Args:
-            scores: (B, K, G, T, S), float32.
-        """
-        return ops.softmax(scores, axis=-1)
-
-    def mix_values(self, probabilities: Tensor, value: Tensor) -> Tensor:
-        """Returns sums of values by their probabilities, (B, K, G, T, D).
-
-        Args:
-            probabilities: (B, K, G, T, S).
             value: (B, K, S, D).
+            mask: Booleans, (1 or B, 1 or K, 1 or G, T, S), True where visible.
+            bias: Added to the scores, shaped like `mask`.
+            **options: Those of `dot_product.attend`.
         """
-        return ops.einsum("bkgts,bksd->bkgtd", probabilities, value)
+        return dot_product.attend(query, key, value, mask, bias, **options)
 
 
 KERAS = Kernels()

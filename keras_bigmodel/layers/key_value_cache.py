@@ -17,8 +17,10 @@ from keras_bigmodel.layers.masks import NO_KEY, Visibility
 
 Tensor = Any
 
-# Of the caches that grow, in a state; with a window their slots stay as many.
+# How names of caches end in a state: of those that grow; with a window their
+# slots stay as many, and what is recalled is never written again.
 GROWING = ("/key", "/value")
+WRITTEN = (*GROWING, "/key_window", "/value_window")
 
 
 def heads_first(x: Tensor) -> Tensor:

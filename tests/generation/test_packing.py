@@ -152,7 +152,7 @@ def test_changed_weights_are_noticed():
 def automatic(model, monkeypatch, **options):
     monkeypatch.setattr(packing, "_LEAST_BYTES", options.pop("least", 0))
     decided = {"jit_compile": False, "num_rows": 8, "num_tokens": 16}
-    return packing.decide([model], None, **{**decided, **options})
+    return packing.decide(model, None, **{**decided, **options})
 
 
 def test_what_is_decided_when_nobody_says(monkeypatch):
@@ -160,7 +160,10 @@ def test_what_is_decided_when_nobody_says(monkeypatch):
     assert automatic(model, monkeypatch)
     assert not automatic(model, monkeypatch, least=64 * 2**20)
     assert not automatic(model, monkeypatch, jit_compile=True)
-    assert not automatic(model, monkeypatch, num_rows=65)
+    for rows in (1, 3, 65):
+        assert not automatic(model, monkeypatch, num_rows=rows)
+    for rows in (4, 64):
+        assert automatic(model, monkeypatch, num_rows=rows)
     assert not automatic(model, monkeypatch, num_tokens=7)
     monkeypatch.setattr(packing, "_memory", lambda: 8 * 4 * 2000)
     assert not automatic(model, monkeypatch)
@@ -169,14 +172,16 @@ def test_what_is_decided_when_nobody_says(monkeypatch):
 def test_a_model_that_learns_is_not_packed_again(monkeypatch, kernel):
     monkeypatch.setattr(packing, "_LEAST_BYTES", 0)
     model = peaked(kbm.models.decoder_lm(31, 32, 1, 2, 16))
-    kbm.generate(model, PROMPTS, max_new_tokens=9)
+    kbm.generate(model, PROMPTS * 3, max_new_tokens=9)
     assert kernel in operations(model)
     weight = model.trainable_weights[0]
     for _ in range(2):
         weight.assign(weight * 1.25)
-        found = kbm.generate(model, PROMPTS, max_new_tokens=9)
+        found = kbm.generate(model, PROMPTS * 3, max_new_tokens=9)
         assert kernel not in operations(model)
-    plain = kbm.generate(model, PROMPTS, max_new_tokens=9, pack_weights=False)
+    plain = kbm.generate(
+        model, PROMPTS * 3, max_new_tokens=9, pack_weights=False
+    )
     assert found == plain
 
 
@@ -187,8 +192,8 @@ def test_they_are_refused_where_there_are_none(monkeypatch):
         kbm.generate(model, PROMPTS, pack_weights=True, **options)
     monkeypatch.setattr(keras.config, "backend", lambda: "jax")
     with pytest.raises(ValueError, match="backend='jax'"):
-        packing.decide([model], True, False, 1, 8)
-    assert not packing.decide([model], None, False, 1, 8)
+        packing.decide(model, True, False, 1, 8)
+    assert not packing.decide(model, None, False, 1, 8)
 
 
 def test_memory_is_what_the_machine_or_its_limit_says(monkeypatch, tmp_path):

@@ -8,7 +8,10 @@ pytestmark = pytest.mark.tensorflow
 if keras.config.backend() == "tensorflow":
     import tensorflow as tf
 
-    from keras_bigmodel.generation.tensorflow_kernels import TensorFlowKernels
+    from keras_bigmodel.generation.tensorflow_kernels import (
+        PromptKernels,
+        StepKernels,
+    )
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
@@ -22,7 +25,7 @@ def test_scatter_replaces_rows_to_the_bit(dtype):
     indices = [[0, 1, 2], [1, 2, 4], [1, 0, 0]]
     expected = tf.tensor_scatter_nd_update(cache, indices, rows)
     kept = tf.identity(cache).numpy().tobytes()
-    found = tf.function(TensorFlowKernels().scatter)(
+    found = tf.function(PromptKernels().scatter)(
         cache, tf.constant(indices), rows
     )
     assert found.numpy().tobytes() == expected.numpy().tobytes()
@@ -42,7 +45,7 @@ def test_scatter_in_a_loop_copies_nothing():
         def write(step, cache):
             row = tf.cast(tf.fill((1, dim), step), "float32")
             where = tf.stack([0, 0, step])[None]
-            return step + 1, TensorFlowKernels().scatter(cache, where, row)
+            return step + 1, PromptKernels().scatter(cache, where, row)
 
         _, cache = tf.while_loop(
             lambda step, _: step < steps, write, (0, cache)
@@ -64,25 +67,76 @@ def _peak():
 
 def test_out_of_range_is_an_error():
     with pytest.raises(tf.errors.InvalidArgumentError, match="does not index"):
-        TensorFlowKernels().scatter(
+        PromptKernels().scatter(
             tf.zeros((1, 1, 2, 3)), tf.constant([[0, 0, 2]]), tf.ones((1, 3))
         )
 
 
-@pytest.mark.parametrize("size", [11, 4096, 5003])
-@pytest.mark.parametrize("rows", [1, 4, 9, 65])
-def test_scores_of_any_table_and_number_of_rows(size, rows):
-    rng = np.random.default_rng(rows)
-    hidden, table = rng.normal(size=(rows, 8)), rng.normal(size=(size, 8))
-    score = tf.function(
-        TensorFlowKernels().score,
-        input_signature=[
-            tf.TensorSpec([None, 8], tf.float32),
-            tf.TensorSpec([size, 8], tf.float32),
-        ],
-    )
-    found = score(hidden.astype("float32"), table.astype("float32"))
-    np.testing.assert_allclose(found, hidden @ table.T, atol=1e-5)
+def written(cache, slots, x):
+    """A cache after a step has written into it."""
+
+    @tf.function(autograph=False)
+    def write(cache):
+        scope = kbm.layers.DecodingScope(max_length=9)
+        cache = tf.raw_ops.DeepCopy(x=cache)
+        return StepKernels().write(scope, cache, tf.constant(slots), x)
+
+    return write(cache).numpy()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_steps_write_where_the_tokens_are(dtype):
+    rng = np.random.default_rng(0)
+    cache = tf.cast(rng.normal(size=(2, 3, 5, 7)), dtype)
+    x = tf.cast(rng.normal(size=(2, 3, 2, 7)), dtype)
+    expected = cache.numpy()
+    for row, places in enumerate(([4, 0], [1, 2])):
+        expected[row][:, places] = x.numpy()[row]
+    found = written(cache, [[4, 0], [1, 2]], x)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_slots_that_do_not_exist_are_in_their_own_row():
+    cache, x = tf.zeros((3, 2, 4, 1)), tf.ones((3, 2, 1, 1))
+    found = written(cache, [[10**9], [1], [-(10**9)]], x)[..., 0]
+    expected = np.zeros((3, 2, 4))
+    expected[0, :, 3] = expected[1, :, 1] = expected[2, :, 0] = 1
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        keras.layers.LayerNormalization(epsilon=1e-5),
+        keras.layers.LayerNormalization(center=False, scale=False),
+        keras.layers.LayerNormalization(axis=1),
+        keras.layers.RMSNormalization(),
+        kbm.layers.RMSNormalization(epsilon=0.1),
+        keras.layers.UnitNormalization(),
+    ],
+    ids=lambda layer: layer.name,
+)
+def test_steps_normalize_as_the_layer_does(layer):
+    x = np.random.default_rng(0).normal(2, 3, size=(2, 1, 7))
+    x = tf.cast(x, tf.float32)
+    layer.build(x.shape)
+    for weight in layer.weights:
+        weight.assign(weight + np.arange(weight.shape[0]))
+    found = StepKernels().normalize(layer, x)
+    np.testing.assert_allclose(found, layer(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("rows", [(1, 3), (1, np.inf), (65, np.inf)])
+@pytest.mark.parametrize("activation", [None, tf.nn.relu])
+@pytest.mark.parametrize("use_bias", [False, True])
+def test_steps_project_as_the_layer_does(rows, activation, use_bias):
+    layer = keras.layers.Dense(16, use_bias=use_bias, bias_initializer="ones")
+    layer.build((None, 8))
+    x = tf.random.stateless_normal((2, 8), (0, 1))
+    expected = layer(x) if activation is None else activation(layer(x))
+    kernels = StepKernels(rows=rows, part_bytes=256)
+    found = kernels.project(layer, x, activation)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_a_large_vocabulary_is_generated_alike_in_any_batch():

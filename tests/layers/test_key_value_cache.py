@@ -45,7 +45,23 @@ def test_a_window_needs_no_more_slots_than_it_is_long():
         for row, place in enumerate(range(start, start + length)):
             expected = set(range(max(0, place - 3), place + 1))
             assert set(positions[mask[row]]) == expected
-        assert scope.state["layer/key"].shape == (2, 3, 4, 1)
+        assert scope.state["layer/key_window"].shape == (2, 3, 4, 1)
+
+
+def test_caches_grow_but_those_of_windows_and_contexts():
+    ones = np.ones((2, 3, 4, 1), "float32")
+    state = {"a/key": ones, "a/value": ones, "lengths": np.ones(2, "int32")}
+    fixed = {"b/key_window": ones, "c/value_context": ones}
+    found = key_value_cache.grown({**state, **fixed}, 7)
+    for name in ("a/key", "a/value"):
+        grown = to_numpy(found.pop(name))
+        np.testing.assert_array_equal(grown[:, :, :4], ones)
+        assert grown.shape == (2, 3, 7, 1) and not grown[:, :, 4:].any()
+    assert set(found) == {"lengths", *fixed}
+    assert all(found[name] is ones for name in fixed)
+    same = key_value_cache.grown(state, 4)
+    np.testing.assert_array_equal(to_numpy(same["a/key"]), ones)
+    assert key_value_cache.grown(fixed, 9) is fixed
 
 
 def test_what_is_recalled_is_computed_once():
@@ -66,9 +82,21 @@ def test_what_is_recalled_is_computed_once():
 
 def test_another_batch_is_refused():
     scope = DecodingScope(max_length=5)
-    step(scope, 0, 2)
-    with pytest.raises(ValueError, match="batch of 2 rows.*with 3"), scope:
-        key_value_cache.recall(scope, "layer", 3, None)
+
+    def compute():
+        return np.ones((2, 3, 4, 1), "float32"), np.ones(
+            (2, 3, 4, 1), "float32"
+        )
+
+    for batch in (2, 3):
+        with scope:
+            scope.positions(2, 1)
+            if batch == 2:
+                key_value_cache.recall(scope, "layer", batch, compute)
+                continue
+            with pytest.raises(ValueError, match="batch of 2 rows.*with 3"):
+                key_value_cache.recall(scope, "layer", batch, compute)
+            key_value_cache.recall(scope, "layer", 2, compute)
 
 
 @pytest.mark.parametrize("length", [1, 4])

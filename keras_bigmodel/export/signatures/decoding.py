@@ -12,6 +12,7 @@ from keras_bigmodel.export.signatures.row_sampling import (
 )
 from keras_bigmodel.generation.program import Program
 from keras_bigmodel.generation.tensorflow_kernels import StepKernels
+from keras_bigmodel.layers.key_value_cache import WRITTEN
 
 State = dict[str, Any]
 
@@ -140,6 +141,23 @@ class Decoder:
             )
         carry, made = self._advance(state, tf.convert_to_tensor(num_steps))
         return {**state, "carry": carry}, made
+
+    def owned(self, state: State) -> State:
+        """Returns a state that may be written into, whoever holds this one.
+
+        Args:
+            state: What came from outside.
+        """
+        if self._kernels is None:
+            return state
+        carry = state["carry"]
+        caches = {
+            name: tf.raw_ops.DeepCopy(x=value)
+            if name.endswith(WRITTEN)
+            else value
+            for name, value in carry["state"].items()
+        }
+        return {**state, "carry": {**carry, "state": caches}}
 
     def complete(self, state: State) -> dict[str, tf.Tensor]:
         """Makes all the tokens that were asked for.

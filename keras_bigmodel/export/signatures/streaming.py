@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras_bigmodel.export.guards import after, require
 from keras_bigmodel.export.signatures.options import check_options, option_specs
 from keras_bigmodel.export.signatures.signature import Signature
+from keras_bigmodel.layers.decoding import LENGTHS
 
 STATE = "state_"
 
@@ -78,7 +79,8 @@ class Stream:
         state, num_steps = self._checked(state, num_tokens)
         made, count = state.pop("made"), state.pop("num_made")
         was_stopped = state.pop("is_stopped")
-        state, new = self._served.decoder.advance(state, num_steps)
+        decoder = self._served.decoder
+        state, new = decoder.advance(decoder.owned(state), num_steps)
         made = _append(made, count, new["token_ids"], new["num_tokens"])
         count += new["num_tokens"]
         is_stopped = was_stopped | new["is_stopped"]
@@ -154,9 +156,13 @@ class Stream:
         state = tf.nest.pack_sequence_as(state, flat)
         capacity = state["capacity"]
         most = self._served.limits.batch_tokens
+        is_made = tf.reduce_all((capacity > 0) & (capacity <= most))
+        lengths = state["carry"]["state"].get(LENGTHS)
+        if lengths is not None:
+            inside = (lengths >= 0) & (lengths <= capacity)
+            is_made &= tf.reduce_all(inside)
         same = require(
-            tf.reduce_all((capacity > 0) & (capacity <= most)),
-            "The state is not one that `prefill` or `decode` returned",
+            is_made, "The state is not one that `prefill` or `decode` returned"
         )
         state["capacity"] = after([same], capacity)
         state["options"] = check_options(

@@ -44,6 +44,21 @@ def test_steps_make_what_one_call_makes(served, steps):
         assert answer[name].numpy().tolist() == whole[name].numpy().tolist()
 
 
+def test_a_state_may_be_used_again(served):
+    answer = served["prefill"](prompts=tf.constant(PROMPTS), **options())
+    state = state_of(answer)
+    kept = {name: value.numpy() for name, value in state.items()}
+    first, second = (
+        served["decode"](num_tokens=tf.constant([5, 5]), **state)
+        for _ in range(2)
+    )
+    assert first["text_bytes"].numpy().tolist() == (
+        second["text_bytes"].numpy().tolist()
+    )
+    for name, value in kept.items():
+        np.testing.assert_array_equal(state[name].numpy(), value)
+
+
 def test_a_row_that_goes_on_has_no_reason_yet(served):
     answer = served["prefill"](prompts=tf.constant(PROMPTS), **options())
     answer = served["decode"](

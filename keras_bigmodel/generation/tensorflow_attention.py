@@ -1,0 +1,115 @@
+"""Attention of a single query to the keys of a cache.
+
+TensorFlow's operations for it are made for many queries: oneDNN's take longer
+to begin than to finish here. Smaller ones keep to a core, and are done side by
+side in a few parts. Axes as in dot_product.py, and R for the heads of all rows
+in a part.
+"""
+
+import math
+from typing import Any
+
+import tensorflow as tf
+
+from keras_bigmodel.layers.dot_product import HIDDEN
+
+# Few enough to cost little, and enough that no part is shared out once more.
+_PARTS = 4
+
+
+def can_attend(query: tf.Tensor, options: dict[str, Any]) -> bool:
+    """Tells whether `attend_to_cache` is for these queries.
+
+    Args:
+        query: (B, K, G, T, D).
+        options: Those of `dot_product.attend`.
+    """
+    asked = ("sinks", "may_hide_everything", "dropout", "record")
+    plain = not any(options.get(name) for name in asked)
+    return plain and query.shape[3] == 1 and query.dtype == tf.float32
+
+
+def attend_to_cache(
+    query: tf.Tensor,
+    key: tf.Tensor,
+    value: tf.Tensor,
+    mask: tf.Tensor | None,
+    bias: tf.Tensor | None,
+    soft_cap: float | None = None,
+) -> tf.Tensor:
+    """Returns softmax(q k^T + bias) v, (B, K, G, 1, D).
+
+    Args:
+        query: Scaled queries, (B, K, G, 1, D), float32.
+        key: (B, K, S, D).
+        value: (B, K, S, D).
+        mask: Booleans, (1 or B, 1 or K, 1 or G, 1, S), True where visible.
+        bias: Added to the scores, shaped like `mask`.
+        soft_cap: c in c tanh(scores / c).
+    """
+    shared, dim = query.shape[2], query.shape[4]
+    shapes = [-1, shared, 1, dim], [-1, 1, tf.shape(key)[2], dim]
+    parts = math.gcd(query.shape[1], _PARTS)
+    inputs = [
+        # Parts of the first axis are no copies.
+        tf.split(tf.reshape(x, shape), parts)
+        for x, shape in zip(
+            (query, key, value), (*shapes, shapes[1]), strict=True
+        )
+    ]
+    added = []
+    if bias is not None:
+        added.append(_split(bias, query, parts))
+    if mask is not None:
+        added.append(_split(tf.where(mask, 0.0, HIDDEN), query, parts))
+    found = [
+        _attend(*part, soft_cap) for part in zip(*inputs, *added, strict=True)
+    ]
+    return tf.reshape(tf.concat(found, 0), tf.shape(query))
+
+
+def _attend(
+    query: tf.Tensor,
+    key: tf.Tensor,
+    value: tf.Tensor,
+    *rest: Any,
+) -> tf.Tensor:
+    """Returns (R, G, 1, D).
+
+    Args:
+        query: (R, G, 1, D).
+        key: (R, 1, S, D).
+        value: (R, 1, S, D).
+        *rest: What is added to the scores, (1 or R, 1 or G, 1, S) each, and
+            the soft cap.
+    """
+    *added, soft_cap = rest
+    scores = _product(query, key, adj_y=True)
+    if soft_cap is not None:
+        scores = soft_cap * tf.tanh(scores / soft_cap)
+    for addend in added:
+        scores = scores + addend
+    powers = tf.exp(scores - tf.reduce_max(scores, -1, keepdims=True))
+    probabilities = powers / tf.reduce_sum(powers, -1, keepdims=True)
+    return _product(probabilities, value)
+
+
+def _product(x: tf.Tensor, y: tf.Tensor, adj_y: bool = False) -> tf.Tensor:
+    # `tf.matmul` would become an operation of oneDNN's.
+    return tf.raw_ops.BatchMatMulV3(x=x, y=y, Tout=x.dtype, adj_y=adj_y)
+
+
+def _split(added: tf.Tensor, query: tf.Tensor, parts: int) -> list[tf.Tensor]:
+    """Returns for each part what is added to its scores, (1 or R, G, 1, S).
+
+    Args:
+        added: (1 or B, 1 or K, 1 or G, 1, S).
+        query: (B, K, G, 1, D).
+        parts: Their number.
+    """
+    if added.shape[0] == added.shape[1] == 1:
+        return [added[0]] * parts
+    shape, slots = tf.shape(query), tf.shape(added)[-1]
+    rows = tf.broadcast_to(added, tf.concat([shape[:4], slots[None]], 0))
+    rows = tf.reshape(rows, [-1, query.shape[2], 1, slots])
+    return tf.split(rows, parts)

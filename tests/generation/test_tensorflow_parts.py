@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.tensorflow
+tf = pytest.importorskip("tensorflow")
+
+from keras_bigmodel.generation import tensorflow_parts as parts  # noqa: E402
+
+MEGABYTE = 2**20
+
+
+def numbers(*shape, seed=0):
+    values = np.random.default_rng(seed).normal(size=shape)
+    return values.astype("float32")
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "expected"),
+    [
+        ((768, 768), 4 * MEGABYTE, 1),
+        ((768, 768), 2 * MEGABYTE, 2),
+        ((768, 3072), 2 * MEGABYTE, 8),
+        ((3072, 768), MEGABYTE, 16),
+        # Inputs that two does not divide, and outputs that would be copied.
+        ((769, 768), MEGABYTE, 1),
+        ((768, 770), MEGABYTE, 1),
+    ],
+)
+def test_number_of_parts(shape, size, expected):
+    weights = tf.TensorSpec(shape, tf.float32)
+    assert parts.num_parts(weights, size) == expected
+
+
+@pytest.mark.parametrize("size", [64, 256, 10**6])
+def test_parts_give_the_whole_product(size):
+    x, weights = numbers(3, 12), numbers(12, 16, seed=1)
+    product = tf.function(
+        lambda x, w: parts.parted_product(x, w, size),
+        input_signature=[
+            tf.TensorSpec([None, 12], tf.float32),
+            tf.TensorSpec([12, 16], tf.float32),
+        ],
+    )
+    expected = x.astype("float64") @ weights
+    np.testing.assert_allclose(product(x, weights), expected, atol=1e-5)
+    graph = product.get_concrete_function().graph
+    number = sum(op.type == "MatMul" for op in graph.get_operations())
+    assert number == {64: 1, 256: 4, 10**6: 1}[size]
+
+
+@pytest.mark.parametrize("size", [11, 4096, 5003])
+@pytest.mark.parametrize("rows", [1, 4, 9, 65])
+@pytest.mark.parametrize("known", [False, True])
+def test_any_table_and_number_of_rows(size, rows, known):
+    hidden, table = numbers(rows, 8), numbers(size, 8, seed=1)
+    bounds = (rows, rows) if known else parts.ANY_ROWS
+    score = tf.function(
+        lambda hidden, table: parts.product_with_table(hidden, table, bounds),
+        input_signature=[
+            tf.TensorSpec([None, 8], tf.float32),
+            tf.TensorSpec([size, 8], tf.float32),
+        ],
+    )
+    expected = hidden.astype("float64") @ table.T
+    np.testing.assert_allclose(score(hidden, table), expected, atol=1e-5)
+
+
+def test_the_size_of_a_cores_cache(monkeypatch, tmp_path):
+    monkeypatch.setattr(parts, "_CACHE_OF_A_CORE", tmp_path)
+    assert parts.part_bytes() == parts.PART_BYTES
+    for text, expected in (
+        ("2048K\n", 2 * MEGABYTE),
+        ("256K\n", parts.PART_BYTES),
+        ("none\n", parts.PART_BYTES),
+    ):
+        (tmp_path / "size").write_text(text)
+        assert parts.part_bytes() == expected

@@ -48,6 +48,7 @@ def test_a_window_needs_no_more_slots_than_it_is_long():
         assert scope.state["layer/key_window"].shape == (2, 3, 4, 1)
 
 
+@pytest.mark.tensorflow
 def test_caches_grow_but_those_of_windows_and_contexts():
     ones = np.ones((2, 3, 4, 1), "float32")
     state = {"a/key": ones, "a/value": ones, "lengths": np.ones(2, "int32")}

@@ -7,6 +7,7 @@ keeps them so.
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -15,6 +16,7 @@ import tensorflow as tf
 from tensorflow.core.framework.attr_value_pb2 import AttrValue
 from tensorflow.python.framework import kernels
 
+from keras_bigmodel.layers.decoding import shared
 from keras_bigmodel.layers.token_embedding import TokenEmbedding
 
 KERNEL = "_QuantizedMatMul"
@@ -22,6 +24,10 @@ KERNEL = "_QuantizedMatMul"
 _ZERO = 128
 _MOST = 127
 _LEAST_SCALE = 1e-30
+# Bytes of a matrix that two cores, a half each, multiply sooner than all cores
+# together: waking them takes as long as reading a megabyte. Smaller ones gain
+# nothing, and what is done with halves counts little for larger ones.
+_LEAST_PARTED, _MOST_PARTED = 2**18, 2**23
 
 
 def has_kernel() -> bool:
@@ -43,46 +49,76 @@ def quantize(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 class EightBitMatrix:
     """A matrix M of 8-bit integers, (outputs, inputs), with a scale a row.
 
-    It computes x M^T. Each row of x becomes 8-bit integers too, by a scale of
-    its own, so that no row's result depends on its neighbours:
+    It computes f(x M^T + b). Each row of x becomes 8-bit integers too, by a
+    scale of its own, so that no row's result depends on its neighbours:
 
         x M^T = s_x s_M (q_x - 128) q_M^T = s_x s_M (q_x q_M^T - 128 sum(q_M))
 
     Args:
         values: M as floats.
+        bias: b, (outputs,); None: zeros.
+        parts: Into how many parts of its outputs M is cut.
     """
 
-    def __init__(self, values: np.ndarray) -> None:
+    def __init__(
+        self,
+        values: np.ndarray,
+        bias: np.ndarray | None = None,
+        parts: int = 1,
+    ) -> None:
         weights, scales = quantize(np.asarray(values, "float32"))
         self.num_parameters = weights.size
         self._width = weights.shape[1]
-        self._weights = tf.Variable(weights, trainable=False)
-        self._scales = tf.Variable(scales, trainable=False)
         sums = -float(_ZERO) * weights.sum(axis=1, dtype="float64")
-        self._corrections = tf.Variable(sums.astype("float32"), trainable=False)
+        arrays = [weights, sums.astype("float32"), scales]
+        if bias is not None:
+            arrays.append(np.asarray(bias, "float32"))
+        parted = (np.split(array, parts) for array in arrays)
+        # Weights, corrections, scales and perhaps biases of some outputs.
+        self._parts = [
+            [tf.Variable(array, trainable=False) for array in part]
+            for part in zip(*parted, strict=True)
+        ]
 
-    def products(self, x: tf.Tensor) -> tf.Tensor:
-        """Returns x M^T.
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """What it is made of."""
+        return [variable for part in self._parts for variable in part]
+
+    def products(
+        self,
+        x: tf.Tensor,
+        activation: Callable[[tf.Tensor], tf.Tensor] | None = None,
+    ) -> tf.Tensor:
+        """Returns f(x M^T + b).
 
         Args:
             x: float32, (..., inputs).
+            activation: f, of each number by itself; None: nothing.
         """
         flat = x if x.shape.rank == 2 else tf.reshape(x, [-1, self._width])
         # The op can only be made inside a graph.
-        run = self._eager if tf.executing_eagerly() else self._products
-        y = run(flat)
+        if tf.executing_eagerly():
+            y = self._eager(flat)
+            y = y if activation is None else activation(y)
+        else:
+            y = self._products(flat, activation)
         if x.shape.rank == 2:
             return y
         return tf.reshape(y, tf.concat([tf.shape(x)[:-1], [y.shape[1]]], 0))
 
     def rows(self, index: tf.Tensor) -> tf.Tensor:
-        """Returns rows of M as floats.
+        """Returns rows of M as floats, if M is whole.
 
         Args:
             index: Whole numbers, of any shape.
         """
-        weights = tf.cast(tf.gather(self._weights, index), tf.float32)
-        return weights * tf.gather(self._scales, index)[..., None]
+        # Gathering from a variable itself would have TensorFlow copy all of
+        # it whenever it is read from then on.
+        ((weights, _, scales),) = self._parts
+        found = tf.gather(weights.read_value(), index)
+        scales = tf.gather(scales.read_value(), index)
+        return tf.cast(found, tf.float32) * scales[..., None]
 
     @functools.cached_property
     def _eager(self) -> Any:
@@ -91,18 +127,47 @@ class EightBitMatrix:
             tf.TensorSpec([None, self._width])
         )
 
-    def _products(self, x: tf.Tensor) -> tf.Tensor:
-        largest = tf.reduce_max(tf.abs(x), axis=1, keepdims=True)
-        scale = tf.maximum(largest / _MOST, _LEAST_SCALE)
-        # All are positive, so that leaving the fraction out rounds.
-        integers = tf.cast(x / scale + (_ZERO + 0.5), tf.uint8)
-        products = _multiply(
-            tf.bitcast(integers, tf.quint8),
-            tf.bitcast(self._weights.read_value(), tf.qint8),
-            self._corrections.read_value(),
+    def _products(
+        self,
+        x: tf.Tensor,
+        activation: Callable[[tf.Tensor], tf.Tensor] | None = None,
+    ) -> tf.Tensor:
+        # Layers that read the same x share its integers.
+        integers, scale = shared(
+            ("eight bits", x.ref()), lambda: quantize_rows(x)
         )
-        products.set_shape([x.shape[0], self._weights.shape[0]])
-        return products * scale * self._scales
+        found = []
+        for weights, corrections, scales, *bias in self._parts:
+            y = _multiply(
+                integers,
+                tf.bitcast(weights.read_value(), tf.qint8),
+                corrections.read_value(),
+            )
+            y.set_shape([x.shape[0], weights.shape[0]])
+            y = y * scale * scales
+            for addend in bias:
+                y = y + addend
+            found.append(y if activation is None else activation(y))
+        return found[0] if len(found) == 1 else tf.concat(found, axis=1)
+
+
+def quantize_rows(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns whole numbers from 1 to 255, and what each row is times.
+
+    Args:
+        x: float32, (rows, columns).
+    """
+    largest = tf.reduce_max(tf.abs(x), axis=1, keepdims=True)
+    scale = tf.maximum(largest / _MOST, _LEAST_SCALE)
+    # All are positive, so that leaving the fraction out rounds.
+    integers = tf.cast(x / scale + (_ZERO + 0.5), tf.uint8)
+    return tf.bitcast(integers, tf.quint8), scale
+
+
+def _num_parts(outputs: int, inputs: int) -> int:
+    """Returns into how many parts of its outputs a matrix is cut."""
+    fits = _LEAST_PARTED <= outputs * inputs <= _MOST_PARTED
+    return 2 if fits and outputs % 2 == 0 else 1
 
 
 def use_eight_bits(model: keras.Model) -> int:
@@ -120,8 +185,11 @@ def use_eight_bits(model: keras.Model) -> int:
     count = 0
     for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.Dense):
-            matrix = EightBitMatrix(np.transpose(layer.kernel))
-            layer.call = functools.partial(_dense, layer, matrix)
+            values = np.transpose(layer.kernel)
+            parts = _num_parts(*values.shape)
+            matrix = EightBitMatrix(values, layer.bias, parts)
+            layer.products = functools.partial(_products, layer, matrix)
+            layer.call = functools.partial(_call, layer)
         elif isinstance(layer, TokenEmbedding):
             matrix = EightBitMatrix(layer.embeddings)
             layer.rows, layer.products = matrix.rows, matrix.products
@@ -131,17 +199,24 @@ def use_eight_bits(model: keras.Model) -> int:
     return count
 
 
-def _dense(
+def _products(
     layer: keras.layers.Dense,
     matrix: EightBitMatrix,
-    inputs: tf.Tensor,
-    training: bool | None = None,
+    x: tf.Tensor,
+    activation: Callable[[tf.Tensor], tf.Tensor] | None = None,
 ) -> tf.Tensor:
-    """Computes what `keras.layers.Dense` does."""
-    x = matrix.products(inputs)
-    if layer.bias is not None:
-        x = x + tf.convert_to_tensor(layer.bias)
-    return x if layer.activation is None else layer.activation(x)
+    """Computes what `keras.layers.Dense` does, and an activation after it."""
+    linear = layer.activation is keras.activations.linear
+    own = None if linear else layer.activation
+    if own is None or activation is None:
+        return matrix.products(x, own or activation)
+    return matrix.products(x, lambda y: activation(own(y)))
+
+
+def _call(
+    layer: keras.layers.Dense, inputs: tf.Tensor, training: bool | None = None
+) -> tf.Tensor:
+    return layer.products(inputs)
 
 
 def _multiply(

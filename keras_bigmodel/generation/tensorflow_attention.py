@@ -11,6 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_bigmodel.layers.decoding import shared as once_a_step
 from keras_bigmodel.layers.dot_product import HIDDEN
 
 # Few enough to cost little, and enough that no part is shared out once more.
@@ -61,7 +62,12 @@ def attend_to_cache(
     if bias is not None:
         added.append(_split(bias, query, parts))
     if mask is not None:
-        added.append(_split(tf.where(mask, 0.0, HIDDEN), query, parts))
+        added.append(
+            once_a_step(
+                ("hidden", mask.ref(), parts, *query.shape[1:3]),
+                lambda: _split(tf.where(mask, 0.0, HIDDEN), query, parts),
+            )
+        )
     found = [
         _attend(*part, soft_cap) for part in zip(*inputs, *added, strict=True)
     ]

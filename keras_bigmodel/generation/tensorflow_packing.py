@@ -67,8 +67,8 @@ def is_plain(layer: keras.layers.Dense) -> bool:
     """Tells whether a layer is a product with its kernel and nothing else."""
     changed = layer.lora_enabled or layer.quantization_mode is not None
     changed = changed or layer.activation is not keras.activations.linear
-    # Weights of 8 bits replace the method of the single layer.
-    return not changed and "call" not in vars(layer)
+    # Weights of 8 bits replace what the single layer does.
+    return not changed and "products" not in vars(layer)
 
 
 def packable_weights(model: keras.Model) -> list[tf.Variable]:

@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from keras_bigmodel.layers import chunked_attention, dot_product
-from keras_bigmodel.layers.decoding import current_kernels
+from keras_bigmodel.layers.decoding import current_kernels, shared
 from keras_bigmodel.layers.masks import Visibility
 from keras_bigmodel.layers.parts import as_layer, build_part, part_config
 from keras_bigmodel.layers.projection import project
@@ -180,7 +180,7 @@ class GroupedAttention(keras.layers.Layer):
             added = bias and bias(
                 visibility.query_positions, visibility.key_positions
             )
-            added = dot_product.group_scores(added, self.num_key_value_heads)
+            added = self._grouped(added)
             heads = query, key, value
             if simple and self._fuses(added):
                 output = self._attend_fused(heads, visibility, added, in_order)
@@ -205,7 +205,7 @@ class GroupedAttention(keras.layers.Layer):
         mask = visibility.mask(without_causal=by_index)
         return dot_product.attend_fused(
             *heads,
-            dot_product.group_scores(mask, self.num_key_value_heads),
+            self._grouped(mask),
             bias,
             causal=by_index,
             may_hide_everything=whole,
@@ -218,10 +218,15 @@ class GroupedAttention(keras.layers.Layer):
         def record(probabilities):
             recorder.record(self.path or self.name, probabilities)
 
-        mask = visibility.mask()
+        # Layers that see the same share one mask in a step.
+        _, mask = shared(
+            ("mask", self.num_key_value_heads, *visibility.part_ids()),
+            # With what keeps its ids.
+            lambda: (visibility, self._grouped(visibility.mask())),
+        )
         return current_kernels().attend(
             *heads,
-            dot_product.group_scores(mask, self.num_key_value_heads),
+            mask,
             bias,
             soft_cap=self.logit_soft_cap,
             sinks=self._grouped_sinks(),
@@ -229,6 +234,9 @@ class GroupedAttention(keras.layers.Layer):
             dropout=self._dropout and drop,
             record=recorder and record,
         )
+
+    def _grouped(self, scores: Tensor | None) -> Tensor | None:
+        return dot_product.group_scores(scores, self.num_key_value_heads)
 
     def _grouped_sinks(self) -> Tensor | None:
         if not self.use_sinks:

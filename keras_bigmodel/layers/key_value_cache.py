@@ -75,7 +75,10 @@ def append(
             seen.append(ops.concatenate(both, axis=2))
         else:
             seen.append(ops.cast(new, x.dtype))
-    key_positions = _positions(scope, visibility, slots, rolls)
+    key_positions = scope.shared(
+        ("key positions", window),
+        lambda: _positions(scope, visibility, slots, rolls),
+    )
     return *seen, dataclasses.replace(
         visibility, key_positions=key_positions, padding_mask=None
     )
@@ -114,7 +117,7 @@ def grown(state: dict[str, Tensor], room: Any) -> dict[str, Tensor]:
     growing = [name for name in state if name.endswith(GROWING)]
     if not growing:
         return state
-    slots = ops.shape(state[growing[0]])[2]
+    slots = num_slots(state)
 
     def more(cache: Tensor) -> Tensor:
         batch, heads, _, dim = ops.shape(cache)
@@ -127,6 +130,27 @@ def grown(state: dict[str, Tensor], room: Any) -> dict[str, Tensor]:
         lambda: [state[name] for name in growing],
     )
     return {**state, **dict(zip(growing, caches, strict=True))}
+
+
+def num_slots(state: dict[str, Tensor]) -> Tensor:
+    """Returns how many slots growing caches have, 0 if there are none."""
+    for name, cache in state.items():
+        if name.endswith(GROWING):
+            return ops.shape(cache)[2]
+    return 0
+
+
+def slot_size(state: dict[str, Tensor]) -> Tensor:
+    """Returns how many numbers a slot of all growing caches holds, a float."""
+    shapes = [
+        ops.shape(cache)
+        for name, cache in state.items()
+        if name.endswith(GROWING)
+    ]
+    return sum(
+        heads * dim * ops.cast(batch, "float32")
+        for batch, heads, _, dim in shapes
+    )
 
 
 def _positions(scope, visibility, slots, rolls):

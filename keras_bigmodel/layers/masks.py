@@ -232,6 +232,11 @@ class Visibility:
             for part in (self.padding_mask, self.attention_mask)
         )
 
+    def part_ids(self) -> tuple[int, ...]:
+        """Returns numbers that tell what it is made of while that lives."""
+        fields = dataclasses.fields(self)
+        return tuple(id(getattr(self, field.name)) for field in fields)
+
     def mask(self, without_causal: bool = False) -> Tensor | None:
         """Returns the mask, (1 or B, 1 or H, T, S), or None for no mask.
 

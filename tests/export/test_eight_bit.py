@@ -5,6 +5,7 @@ import tensorflow as tf
 
 import keras_bigmodel as kbm
 from keras_bigmodel.export import eight_bit
+from keras_bigmodel.layers.kernels import KERAS
 
 pytestmark = [
     pytest.mark.skipif(
@@ -102,3 +103,49 @@ def test_a_model_without_products_has_no_eight_bits():
     inputs = keras.Input((3,))
     model = keras.Model(inputs, keras.layers.ReLU()(inputs))
     assert eight_bit.use_eight_bits(model) == 0
+
+
+def test_parts_and_an_activation_change_nothing():
+    matrix, bias, x = numbers(18, 13), numbers(18, seed=2), numbers(5, 13)
+    whole = eight_bit.EightBitMatrix(matrix, bias).products(tf.constant(x))
+    expected = reference(x.astype("float64"), matrix.astype("float64")) + bias
+    np.testing.assert_allclose(whole, expected, 1e-4, 1e-4)
+    parted = eight_bit.EightBitMatrix(matrix, bias, parts=2)
+    products = tf.function(parted.products, autograph=False)
+    np.testing.assert_allclose(products(x), whole, 1e-6, 1e-6)
+    np.testing.assert_array_equal(products(x, tf.nn.relu), tf.nn.relu(whole))
+
+
+def test_a_dense_layer_of_some_size_is_cut():
+    inputs = keras.Input((512,))
+    dense = keras.layers.Dense(
+        514, "relu", kernel_initializer="normal", bias_initializer="normal"
+    )
+    model = keras.Model(inputs, dense(inputs))
+    x = numbers(3, 512)
+    before = np.asarray(model(x))
+    eight_bit.use_eight_bits(model)
+    after = tf.function(model, autograph=False)(x)
+    products = [
+        op
+        for op in tf.function(model, autograph=False)
+        .get_concrete_function(tf.TensorSpec([None, 512]))
+        .graph.get_operations()
+        if op.type == eight_bit.KERNEL
+    ]
+    assert len(products) == 2
+    error = np.linalg.norm(after - before) / np.linalg.norm(before)
+    assert 0 < error < 0.02
+    # What generation applies comes after the layer's own activation.
+    twice = KERAS.project(dense, tf.constant(x), lambda y: y + 1)
+    np.testing.assert_allclose(twice, after + 1, 1e-5, 1e-5)
+
+
+def test_looking_up_rows_copies_no_variable():
+    ours = eight_bit.EightBitMatrix(numbers(17, 13))
+    graph = (
+        tf.function(ours.rows, autograph=False)
+        .get_concrete_function(tf.TensorSpec([None], tf.int32))
+        .graph
+    )
+    assert "ResourceGather" not in {op.type for op in graph.get_operations()}

@@ -55,8 +55,7 @@ def test_everything_is_found(tmp_path):
 def test_a_kernel_of_one_platform_is_found(tmp_path):
     suspect = Suspect()
     suspect.matrix = eight_bit.EightBitMatrix(np.ones((3, 2), "float32"))
-    suspect.kept = [suspect.matrix._weights, suspect.matrix._scales]
-    suspect.kept.append(suspect.matrix._corrections)
+    suspect.kept = suspect.matrix.variables
     traced = tf.function(
         lambda x: {"y": suspect.matrix.products(x)}, autograph=False
     ).get_concrete_function(x=tf.TensorSpec([None, 2], name="x"))

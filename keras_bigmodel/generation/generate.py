@@ -95,8 +95,8 @@ def generate(
         jit_compile: Whether TensorFlow compiles by XLA, anew for each shape.
         pack_weights: Whether TensorFlow on an x86-64 CPU keeps a second copy
             of the weights, laid out so that up to 64 rows cost little more
-            than one; None: for models of 64 MiB up to an eighth of the
-            machine's memory, until their weights change between calls.
+            than one; None: for 4 to 64 rows, models of 64 MiB up to an eighth
+            of the machine's memory, until their weights change between calls.
 
     Returns:
         The continuations without their prompts, in the prompts' form.

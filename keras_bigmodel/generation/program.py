@@ -20,9 +20,9 @@ Tensor = Any
 # Prompts longer than this are read in pieces of it, so that scores of a piece
 # against the cache are all that memory must hold.
 PREFILL_CHUNK = 512
-# While caches grow, the old ones are in memory beside the new: if they will
-# hold more numbers than this (256 MiB of float32), they get all their slots as
-# soon as an eighth of them is filled.
+# While caches grow, the old ones are in memory beside the new: so those that
+# will hold more numbers than this (256 MiB of float32) get all slots after the
+# prompt, and during it if it fills more than a sixteenth.
 LARGE_CACHES = 2**26
 
 
@@ -357,11 +357,11 @@ class Program:
             needed = num_read + ops.maximum(_longest(state), 0)
         # An eighth more, so that long caches are not copied too often.
         room = -(-(needed + needed // 8) // growth) * growth
-        at_once = needed > capacity // 8
-        if state is not None:
+        if state is None:
+            at_once = needed > capacity // 16
+        else:
             size = key_value_cache.slot_size(state)
-            size = size * ops.cast(capacity, "float32")
-            at_once = ops.logical_and(at_once, size > LARGE_CACHES)
+            at_once = size * ops.cast(capacity, "float32") > LARGE_CACHES
             room = ops.maximum(room, key_value_cache.num_slots(state))
         room = ops.where(at_once, capacity, ops.minimum(room, capacity))
         return Slots(capacity, room)

@@ -131,3 +131,45 @@ def test_a_prefix_can_be_used_again():
     assert first == again
     for name, value in kept.items():
         np.testing.assert_array_equal(np.array(prefix.state[name]), value)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_large_caches_get_all_their_slots(answers, monkeypatch, stream):
+    from keras_bigmodel.generation import program
+
+    monkeypatch.setattr(program, "LARGE_CACHES", 0)
+    whole, grown = answers(decoder(), prompts=[[5], [3]], stream=stream)
+    assert whole == grown
+
+
+@pytest.mark.parametrize(
+    ("read", "slots", "large", "room"),
+    [
+        # A sixteenth of the capacity: an eighth more, in pieces of two.
+        (16, None, False, 18),
+        # More than that: all at once.
+        (17, None, False, 256),
+        # After the prompt all at once if the caches are large.
+        (17, 17, False, 20),
+        (16, 16, True, 256),
+        # Never fewer than there are, nor more than there will be.
+        (16, 64, False, 64),
+        (250, 250, False, 256),
+    ],
+)
+def test_room(monkeypatch, read, slots, large, room):
+    from keras_bigmodel.generation import program
+    from keras_bigmodel.generation.tensorflow_kernels import StepKernels
+
+    monkeypatch.setattr(StepKernels, "growth", 2)
+    # 256 slots of 2 rows, 3 heads and 4 numbers, keys and values.
+    monkeypatch.setattr(program, "LARGE_CACHES", 256 * 48 - large)
+    state = None
+    if slots is not None:
+        cache = np.zeros((2, 3, slots, 4), "float32")
+        state = {"a/key": cache, "a/value": cache}
+    ours = program.Program(None, None, kernels=StepKernels())
+    if state is not None:
+        state["lengths"] = np.full(2, read - 1, "int32")
+    found = ours._slots(state, read if state is None else 1, 256)
+    assert (int(found.capacity), int(found.room)) == (256, room)

@@ -83,7 +83,9 @@ class StepKernels(Kernels):
         part_bytes: int = PART_BYTES,
     ) -> None:
         self._packs = pack_weights
-        self._pads = pack_weights and rows[0] < LEAST_ROWS
+        # oneDNN packs in one way for fewer rows, in another for more: steps
+        # that may have any number get as many as the second is for.
+        self._pads = pack_weights and rows[0] < LEAST_ROWS <= rows[1]
         self._rows = rows
         self._part_bytes = part_bytes
 

@@ -150,3 +150,15 @@ def test_a_large_vocabulary_is_generated_alike_in_any_batch():
     table = np.asarray(embedding.embeddings, "float64")
     best = np.argmax(table[prompts[:, -1]] @ table.T, axis=1)
     assert [answer[0] for answer in together] == best.tolist()
+
+
+@pytest.mark.parametrize(
+    ("rows", "number"), [((1, np.inf), 8), ((1, 3), 5), ((4, 7), 5)]
+)
+def test_rows_are_added_where_few_and_many_may_come(rows, number):
+    kernels = StepKernels(pack_weights=True, rows=rows)
+    x = tf.reshape(tf.range(15.0), (1, 5, 3))
+    folded = kernels.fold(x)
+    assert folded.shape == (number, 3)
+    assert np.array_equal(kernels.unfold(folded, x), x[0])
+    assert not np.any(folded[5:])

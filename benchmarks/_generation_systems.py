@@ -210,8 +210,9 @@ class Memory:
                 max_new_tokens=num_tokens,
                 stream=stream,
             )
-            made = sum(len(piece[0]) for piece in answers) if stream else 0
-            if made not in (0, num_tokens):
+            pieces = answers if stream else [answers]
+            made = sum(len(row) for piece in pieces for row in piece)
+            if made != num_tokens * self.batch:
                 raise RuntimeError(f"{made} tokens came instead of all.")
 
         run(24)

@@ -188,7 +188,7 @@ def use_eight_bits(model: keras.Model) -> int:
             values = np.transpose(layer.kernel)
             parts = _num_parts(*values.shape)
             matrix = EightBitMatrix(values, layer.bias, parts)
-            layer.products = functools.partial(_products, layer, matrix)
+            layer.products = functools.partial(_dense, layer, matrix)
             layer.call = functools.partial(_call, layer)
         elif isinstance(layer, TokenEmbedding):
             matrix = EightBitMatrix(layer.embeddings)
@@ -199,7 +199,7 @@ def use_eight_bits(model: keras.Model) -> int:
     return count
 
 
-def _products(
+def _dense(
     layer: keras.layers.Dense,
     matrix: EightBitMatrix,
     x: tf.Tensor,

@@ -1,7 +1,6 @@
 """Which program a model and a sampler need."""
 
 import dataclasses
-import math
 from collections.abc import Hashable
 from typing import Any
 
@@ -18,11 +17,8 @@ from keras_bigmodel.generation.speculative import (
     PromptGuesser,
     SpeculativeProgram,
 )
+from keras_bigmodel.generation.step_rows import ANY_ROWS
 from keras_bigmodel.layers.encoder_context import encoder_and_decoder
-
-ANY_ROWS = 1, math.inf
-# From how many rows on another way to compute is better.
-_FIRST_ROWS = 1, 4, 8, 65
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,17 +46,6 @@ class Options:
     def kernels(self) -> Any:
         """Returns how steps compute; None: in Keras's way."""
         return kernels_for(self.jit_compile, self.pack_weights, self.rows)
-
-
-def rows_of(num_rows: int) -> tuple[int, float]:
-    """Returns the least and most rows of steps that are computed alike.
-
-    Args:
-        num_rows: Rows of a step.
-    """
-    least = max(first for first in _FIRST_ROWS if first <= num_rows)
-    behind = [first - 1 for first in _FIRST_ROWS if first > num_rows]
-    return least, min(behind, default=math.inf)
 
 
 def needs_long_prompts(model: keras.Model, rows: list[list[int]]) -> bool:

@@ -11,6 +11,7 @@ from keras_bigmodel.generation import choice, packing, samplers
 from keras_bigmodel.generation import prompts as prompt_rows
 from keras_bigmodel.generation.prefix import Prefix
 from keras_bigmodel.generation.rows import Row, Stops
+from keras_bigmodel.generation.step_rows import rows_alike
 
 # Tokens between two looks at the text: few enough to stream smoothly, enough
 # to make a call's overhead small.
@@ -142,7 +143,7 @@ def generate(
             jit_compile=jit_compile,
             has_prefix=prefix is not None,
             pack_weights=packs,
-            rows=choice.rows_of(rows_of_step),
+            rows=rows_alike(rows_of_step),
         ),
     )
     options = {

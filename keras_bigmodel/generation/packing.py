@@ -7,6 +7,7 @@ import pathlib
 import keras
 
 from keras_bigmodel.generation import compiled
+from keras_bigmodel.generation.step_rows import MOST_ROWS, SEVERAL_ROWS
 
 _DIGEST = "_keras_bigmodel_digest"
 _CHANGES = "_keras_bigmodel_weights_change"
@@ -15,7 +16,6 @@ _CHANGES = "_keras_bigmodel_weights_change"
 # the weights have been looked over. Many rows are better off unpacked.
 _LEAST_BYTES = 64 * 2**20
 _LEAST_TOKENS = 8
-_LEAST_ROWS, _MOST_ROWS = 4, 64
 _SHARE_OF_MEMORY = 1 / 8
 _CGROUP_LIMIT = pathlib.Path("/sys/fs/cgroup/memory.max")
 
@@ -44,7 +44,7 @@ def decide(
     """
     kept = model.__dict__
     if wanted is None:
-        pays = _LEAST_ROWS <= num_rows <= _MOST_ROWS
+        pays = SEVERAL_ROWS <= num_rows <= MOST_ROWS
         pays = pays and num_tokens >= _LEAST_TOKENS
         if jit_compile or not pays or kept.get(_CHANGES):
             return False

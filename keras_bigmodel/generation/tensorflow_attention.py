@@ -48,16 +48,13 @@ def attend_to_cache(
         bias: Added to the scores, shaped like `mask`.
         soft_cap: c in c tanh(scores / c).
     """
-    shared, dim = query.shape[2], query.shape[4]
-    shapes = [-1, shared, 1, dim], [-1, 1, tf.shape(key)[2], dim]
     parts = math.gcd(query.shape[1], _PARTS)
-    inputs = [
-        # Parts of the first axis are no copies.
-        tf.split(tf.reshape(x, shape), parts)
-        for x, shape in zip(
-            (query, key, value), (*shapes, shapes[1]), strict=True
-        )
-    ]
+    flat = [tf.reshape(query, [-1, *query.shape[2:]])]
+    for x in (key, value):
+        shape = [-1, 1, tf.shape(x)[2], x.shape[3]]
+        flat.append(tf.reshape(x, shape))
+    # Parts of the first axis are no copies.
+    inputs = [tf.split(x, parts) for x in flat]
     added = []
     if bias is not None:
         added.append(_split(bias, query, parts))
@@ -69,7 +66,8 @@ def attend_to_cache(
             )
         )
     found = [
-        _attend(*part, soft_cap) for part in zip(*inputs, *added, strict=True)
+        _attend(*part, soft_cap=soft_cap)
+        for part in zip(*inputs, *added, strict=True)
     ]
     return tf.reshape(tf.concat(found, 0), tf.shape(query))
 
@@ -78,7 +76,8 @@ def _attend(
     query: tf.Tensor,
     key: tf.Tensor,
     value: tf.Tensor,
-    *rest: Any,
+    *added: tf.Tensor,
+    soft_cap: float | None,
 ) -> tf.Tensor:
     """Returns (R, G, 1, D).
 
@@ -86,10 +85,9 @@ def _attend(
         query: (R, G, 1, D).
         key: (R, 1, S, D).
         value: (R, 1, S, D).
-        *rest: What is added to the scores, (1 or R, 1 or G, 1, S) each, and
-            the soft cap.
+        *added: To the scores, (1 or R, 1 or G, 1, S) each.
+        soft_cap: c in c tanh(scores / c).
     """
-    *added, soft_cap = rest
     scores = _product(query, key, adj_y=True)
     if soft_cap is not None:
         scores = soft_cap * tf.tanh(scores / soft_cap)

@@ -10,18 +10,20 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_bigmodel.generation.step_rows import (
+    ANY_ROWS,
+    BLOCK_ROWS,
+    MOST_ROWS,
+)
 from keras_bigmodel.generation.tensorflow_attention import (
     attend_to_cache,
     can_attend,
 )
 from keras_bigmodel.generation.tensorflow_packing import (
-    LEAST_ROWS,
     is_plain,
     packed_product,
 )
 from keras_bigmodel.generation.tensorflow_parts import (
-    ANY_ROWS,
-    MOST_ROWS,
     PART_BYTES,
     parted_product,
     product_with_table,
@@ -83,9 +85,8 @@ class StepKernels(Kernels):
         part_bytes: int = PART_BYTES,
     ) -> None:
         self._packs = pack_weights
-        # oneDNN packs in one way for fewer rows, in another for more: steps
-        # that may have any number get as many as the second is for.
-        self._pads = pack_weights and rows[0] < LEAST_ROWS <= rows[1]
+        # Steps that may have fewer and more rows always get as many.
+        self._pads = pack_weights and rows[0] < BLOCK_ROWS <= rows[1]
         self._rows = rows
         self._part_bytes = part_bytes
 
@@ -133,7 +134,7 @@ class StepKernels(Kernels):
             return rows
 
         def padding() -> tf.Tensor:
-            missing = tf.maximum(LEAST_ROWS - _num_rows(x), 0)
+            missing = tf.maximum(BLOCK_ROWS - _num_rows(x), 0)
             return tf.scatter_nd([[0, 1]], missing[None], [2, 2])
 
         return tf.pad(rows, _once("padding", x, padding))

@@ -16,9 +16,6 @@ from tensorflow.python.framework import kernels
 from keras_bigmodel.layers.token_embedding import TokenEmbedding
 
 KERNEL = "_MklNativeFusedMatMul"
-# oneDNN blocks a matrix in one way for up to 7 rows and in another from 8 on,
-# and would copy it anew each time if both came. Eight rows cost what one does.
-LEAST_ROWS = 8
 
 
 def is_available() -> bool:
@@ -33,7 +30,8 @@ def packed_product(
     """Returns x W, W as it was when the graph first ran.
 
     Args:
-        x: float32, (rows, inputs), `LEAST_ROWS` or more.
+        x: float32, (rows, inputs), always fewer than `BLOCK_ROWS` or never:
+            otherwise W would be packed anew at each change.
         weights: W, float32, (inputs, outputs).
         transpose: Whether `weights` is W^T.
     """

@@ -6,11 +6,16 @@ product is cut into parts which a core does alone, and TensorFlow's executor,
 which never waits for all of them at once, hands the parts to the cores.
 """
 
-import math
 import pathlib
 from collections.abc import Callable
 
 import tensorflow as tf
+
+from keras_bigmodel.generation.step_rows import (
+    ANY_ROWS,
+    MOST_ROWS,
+    SEVERAL_ROWS,
+)
 
 # A core of most servers has at least 1 MiB of cache of its own; oneDNN does
 # alone what fits into it.
@@ -18,12 +23,8 @@ PART_BYTES = 2**20
 _CACHE_OF_A_CORE = pathlib.Path("/sys/devices/system/cpu/cpu0/cache/index2")
 # A part must begin where vectors begin, or it would be copied.
 _ALIGNMENT = 64
-# With more rows than this a core has enough to do with its share of a product.
-MOST_ROWS = 64
-ANY_ROWS = 1, math.inf
-# Into how many parts a table is cut, from which size of the parts on, and from
-# how many rows on: one or two gain nothing.
-_TABLE_PARTS, _LEAST_TABLE_PART, _LEAST_TABLE_ROWS = 16, 256, 4
+# Into how many parts a table is cut, and from which size of the parts on.
+_TABLE_PARTS, _LEAST_TABLE_PART = 16, 256
 
 
 def part_bytes() -> int:
@@ -93,12 +94,12 @@ def product_with_table(
         return tf.matmul(hidden, table, transpose_b=True)
 
     size = table.shape[0] // _TABLE_PARTS
-    never = rows[1] < _LEAST_TABLE_ROWS or rows[0] > MOST_ROWS
+    never = rows[1] < SEVERAL_ROWS or rows[0] > MOST_ROWS
     if size < _LEAST_TABLE_PART or never:
         return whole()
     number = tf.shape(hidden)[0]
     return tf.cond(
-        tf.logical_and(number >= _LEAST_TABLE_ROWS, number <= MOST_ROWS),
+        tf.logical_and(number >= SEVERAL_ROWS, number <= MOST_ROWS),
         lambda: _in_table_parts(hidden, table, size),
         whole,
     )

@@ -114,7 +114,7 @@ def grown(state: dict[str, Tensor], room: Any) -> dict[str, Tensor]:
         state: A scope's state.
         room: Slots they shall have, no fewer than they have.
     """
-    growing = [name for name in state if name.endswith(GROWING)]
+    growing = _growing(state)
     if not growing:
         return state
     slots = num_slots(state)
@@ -126,31 +126,27 @@ def grown(state: dict[str, Tensor], room: Any) -> dict[str, Tensor]:
 
     caches = ops.cond(
         room > slots,
-        lambda: [more(state[name]) for name in growing],
-        lambda: [state[name] for name in growing],
+        lambda: [more(cache) for cache in growing.values()],
+        lambda: list(growing.values()),
     )
     return {**state, **dict(zip(growing, caches, strict=True))}
 
 
 def num_slots(state: dict[str, Tensor]) -> Tensor:
     """Returns how many slots growing caches have, 0 if there are none."""
-    for name, cache in state.items():
-        if name.endswith(GROWING):
-            return ops.shape(cache)[2]
-    return 0
+    return next((ops.shape(x)[2] for x in _growing(state).values()), 0)
 
 
 def slot_size(state: dict[str, Tensor]) -> Tensor:
     """Returns how many numbers a slot of all growing caches holds, a float."""
-    shapes = [
-        ops.shape(cache)
-        for name, cache in state.items()
-        if name.endswith(GROWING)
-    ]
     return sum(
         heads * dim * ops.cast(batch, "float32")
-        for batch, heads, _, dim in shapes
+        for batch, heads, _, dim in map(ops.shape, _growing(state).values())
     )
+
+
+def _growing(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: x for name, x in state.items() if name.endswith(GROWING)}
 
 
 def _positions(scope, visibility, slots, rolls):

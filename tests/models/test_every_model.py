@@ -73,6 +73,26 @@ def test_saves_and_reloads_to_the_bit(case, tmp_path):
     }
 
 
+@pytest.mark.tensorflow
+@every_case
+def test_exports_what_it_computes(case, tmp_path):
+    import tensorflow as tf
+
+    model = case.build()
+    folder = kbm.export_saved_model(
+        model, tmp_path / "model", task="arrays", prove=False
+    )
+    served = tf.saved_model.load(str(folder)).signatures["serving_default"]
+    inputs, _ = case.rows(3)
+    named = inputs
+    if not isinstance(inputs, dict):
+        named = {model.inputs[0].name: inputs}
+    dtypes = {tensor.name: tensor.dtype for tensor in model.inputs}
+    cast = {name: tf.cast(x, dtypes[name]) for name, x in named.items()}
+    (found,) = served(**cast).values()
+    np.testing.assert_allclose(found, outputs(model, inputs), atol=1e-5)
+
+
 @every_case
 def test_mixed_precision_is_near_and_trains(case):
     model, mixed = case.build(), case.build(dtype="mixed_bfloat16")

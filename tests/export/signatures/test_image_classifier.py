@@ -8,9 +8,17 @@ from keras_bigmodel.export.guards import Limits
 from tests.export.signatures.helpers import check_examples, serve
 
 
-@pytest.fixture(scope="module")
-def served():
-    model = kbm.models.cnn_classifier((8, 6, 3), 3, (2,), dense_units=5)
+def cnn():
+    return kbm.models.cnn_classifier((8, 6, 3), 3, (2,), dense_units=5)
+
+
+def vit():
+    return kbm.models.vit_classifier((8, 6, 3), 3, 2, 1, 2, 8)
+
+
+@pytest.fixture(scope="module", params=[cnn, vit])
+def served(request):
+    model = request.param()
     limits = Limits(image_pixels=999)
     traced, signatures = serve(model, None, ["a", "b", "c"], limits=limits)
     return model, traced, signatures

@@ -6,6 +6,7 @@ import os
 import pathlib
 import shutil
 import tempfile
+import zipfile
 
 import keras
 
@@ -72,7 +73,8 @@ def load_model(
         dtype: a checkpoint's dtype policy; default: Keras's.
 
     Raises:
-        ValueError: there is no such model, or it has its dtype already.
+        ValueError: there is no such model, its file was cut off, or it has
+            its dtype already.
     """
     folder = pathlib.Path(source)
     if not (folder / MODEL_FILE).exists():
@@ -83,6 +85,12 @@ def load_model(
         raise ValueError(
             "A trained model keeps the dtype it was trained in. "
             f"Received: dtype={dtype}"
+        )
+    if not zipfile.is_zipfile(folder / MODEL_FILE):
+        # Keras would say that there is no such file.
+        raise ValueError(
+            "The model's file was cut off, or is none. "
+            f"Received: path={folder / MODEL_FILE}"
         )
     model = keras.models.load_model(folder / MODEL_FILE)
     if not (folder / TOKENIZER_FOLDER).exists():

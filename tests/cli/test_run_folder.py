@@ -34,6 +34,14 @@ def test_other_folders_are_refused(tokenizer, tmp_path):
         run_folder.load_model(tmp_path)
 
 
+def test_a_file_that_was_cut_off_is_refused(tokenizer, tmp_path):
+    folder = run_folder.save_run(tmp_path, new_model(), tokenizer)
+    path = folder / run_folder.MODEL_FILE
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ValueError, match="cut off.*Received: path=.*keras"):
+        run_folder.load_model(folder)
+
+
 def test_the_context_is_known():
     assert run_folder.max_sequence_length(new_model()) == 16
     other = keras.Sequential([keras.Input((3,)), keras.layers.Dense(5)])

@@ -6,13 +6,57 @@ project at its head, so that it also runs where another system is installed.
 
 import json
 import os
+import statistics
 import sys
 import time
 
 VOCABULARY, CONTEXT, LAYERS, HEADS, WIDTH = 50257, 1024, 12, 12, 768
 
 
-class Ours:
+class Training:
+    """What `fit` does in the systems of Keras, whose models are `model`."""
+
+    def fit(self, batch: int, length: int, steps: int, epochs: int) -> dict:
+        """Trains by AdamW on random ids; says how long an epoch's step takes.
+
+        The first epoch, which compiles, is left out.
+        """
+        import keras
+        import numpy as np
+
+        times = []
+
+        class Clock(keras.callbacks.Callback):
+            def on_epoch_begin(self, *_: object) -> None:
+                times.append(-time.perf_counter())
+
+            def on_epoch_end(self, *_: object) -> None:
+                times[-1] += time.perf_counter()
+
+        trained = self.trained()
+        trained.compile(
+            keras.optimizers.AdamW(1e-4, weight_decay=0.1),
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        )
+        ids = np.random.default_rng(0).integers(
+            0, VOCABULARY, (batch * steps, length + 1), "int32"
+        )
+        trained.fit(
+            ids[:, :-1],
+            ids[:, 1:],
+            batch_size=batch,
+            epochs=epochs + 1,
+            verbose=0,
+            callbacks=[Clock()],
+        )
+        weights = sum(
+            int(np.prod(weight.shape)) for weight in trained.trainable_weights
+        )
+        seconds = statistics.median(times[1:]) / steps
+        return {"seconds_a_step": seconds, "weights": weights}
+
+
+class Ours(Training):
     """GPT-2 small by `decoder_lm`, with or without XLA."""
 
     def __init__(self, jit_compile: bool) -> None:
@@ -68,6 +112,10 @@ class Ours:
         )
         return {"right": answer == text[prompt:]}
 
+    def trained(self) -> object:
+        """Returns the model that `fit` trains."""
+        return self.model
+
     def bandwidth(self) -> dict:
         """Reads the embedding table by products with a vector."""
         import numpy as np
@@ -115,7 +163,7 @@ def reciting_model(model: object, text: list[int]) -> object:
     return keras.Model(model.input, Recite()(model.output))
 
 
-class KerasHub:
+class KerasHub(Training):
     """KerasHub's GPT-2, with or without XLA."""
 
     def __init__(self, jit_compile: bool) -> None:
@@ -142,6 +190,16 @@ class KerasHub:
         """
         return self._fill(prompts, room - 1, room)
 
+    def trained(self) -> object:
+        """Returns the model that `fit` trains, from ids alone to logits."""
+        import keras
+        from keras import ops
+
+        ids = keras.Input((None,), dtype="int32")
+        mask = ops.ones_like(ids)
+        logits = self.model({"token_ids": ids, "padding_mask": mask})
+        return keras.Model(ids, logits)
+
     def _fill(self, prompts: list[list[int]], known: int, room: int) -> dict:
         import numpy as np
 
@@ -166,11 +224,14 @@ class Transformers:
         torch.manual_seed(0)
         self.torch = torch
         config = transformers.GPT2Config(eos_token_id=None, bos_token_id=None)
-        self.model = transformers.GPT2LMHeadModel(config).eval()
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        dtype = torch.bfloat16 if "bfloat16" in sys.argv else torch.float32
+        model = transformers.GPT2LMHeadModel(config).eval()
+        self.model = model.to(self.device, dtype)
 
     def generate(self, prompts: list[list[int]], num_tokens: int) -> dict:
         """Does one greedy generation."""
-        ids = self.torch.tensor(prompts)
+        ids = self.torch.tensor(prompts, device=self.device)
         with self.torch.inference_mode():
             out = self.model.generate(
                 ids,
@@ -262,6 +323,11 @@ def main() -> None:
     name, *flags = sys.argv[1:]
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # What a library prints is no answer.
+    for policy in ("bfloat16", "mixed_bfloat16"):
+        if policy in flags and name != "transformers":
+            import keras
+
+            keras.config.set_dtype_policy(policy)
     system = SYSTEMS[name]("xla" in flags)
     print(json.dumps({"ready": name}), file=answers, flush=True)
     for line in sys.stdin:

@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from keras_bigmodel.layers import dot_product
+
 _ATTRIBUTE = "_keras_bigmodel_programs"
 _VARIABLES = "_keras_bigmodel_program_variables"
 
@@ -57,6 +59,10 @@ def kernels_for(
         pack_weights: Whether steps run on packed copies of the weights.
         rows: The least and the most rows that a step has.
     """
+    if dot_product.accelerator() == "gpu":
+        from keras_bigmodel.generation.jax_kernels import JaxKernels
+
+        return JaxKernels()
     if keras.config.backend() != "tensorflow" or jit_compile:
         return None
     from keras_bigmodel.generation.tensorflow_kernels import StepKernels

@@ -13,7 +13,6 @@ from keras_bigmodel.layers.attention_blocks import AttentionBlocks
 from keras_bigmodel.layers.dot_product import (
     biased_scores,
     capped_products,
-    fused_kernels_available,
 )
 from keras_bigmodel.layers.masks import Visibility
 
@@ -37,7 +36,7 @@ def is_worthwhile(
         aligned: Whether query t and key t are the same token.
     """
     length, keys = query.shape[3], key.shape[2]
-    if fused_kernels_available() or length is None or keys is None:
+    if length is None or keys is None:
         return False
     if length >= CHUNKED_FROM:
         return True

@@ -16,6 +16,8 @@ Tensor = Any
 # Far below any score and still finite in float32, so that a row of nothing
 # but hidden keys gives no NaN.
 HIDDEN = -1e30
+# A few queries, as in a step of generation, are done sooner the plain way.
+FUSED_FROM = 64
 
 
 def group_heads(x: Tensor, num_groups: int) -> Tensor:
@@ -141,7 +143,6 @@ def attend_fused(
     key: Tensor,
     value: Tensor,
     mask: Tensor | None,
-    bias: Tensor | None,
     *,
     causal: bool,
     may_hide_everything: bool,
@@ -149,33 +150,33 @@ def attend_fused(
     """Computes `attend` with the fused kernels of Keras's JAX backend.
 
     Takes and returns the shapes of `attend`; `causal` stands for a mask by
-    index, beside which `mask` holds what else is hidden.
+    index, which `mask` may hold too. A mask takes two bytes for each query and
+    key of a row.
     """
     batch, groups, shared, length, dim = ops.shape(query)
-    heads = groups * shared
-
-    def join(x: Tensor | None) -> Tensor | None:
-        if x is None:
-            return None
-        x = ops.broadcast_to(x, (x.shape[0], groups, shared, *x.shape[3:]))
-        return ops.reshape(x, (x.shape[0], heads, *x.shape[3:]))
-
+    heads, keys = groups * shared, key.shape[2]
     joined_mask = mask
     if mask is not None:
-        one_for_all = mask.shape[1] == mask.shape[2] == 1
-        joined_mask = mask[:, 0] if one_for_all else join(mask)
+        rows, *heads_of_mask = mask.shape[:3]
+        if heads_of_mask == [1, 1]:
+            joined_mask = mask[:, 0]
+        else:
+            shape = (rows, groups, shared, *mask.shape[3:])
+            joined_mask = ops.reshape(
+                ops.broadcast_to(mask, shape), (rows, heads, *mask.shape[3:])
+            )
+        joined_mask = ops.broadcast_to(
+            joined_mask, (*joined_mask.shape[:2], length, keys)
+        )
     output = ops.dot_product_attention(
         ops.transpose(
             ops.reshape(query, (batch, heads, length, dim)), (0, 2, 1, 3)
         ),
         ops.transpose(key, (0, 2, 1, 3)),
         ops.transpose(value, (0, 2, 1, 3)),
-        bias=join(bias),
         mask=joined_mask,
         scale=1.0,
         is_causal=causal,
-        # Keras's TPU kernel would take the first row's mask for all rows.
-        flash_attention=None if mask is None else False,
     )
     output = group_heads(output, groups)
     if may_hide_everything and mask is not None:
@@ -184,13 +185,33 @@ def attend_fused(
     return output
 
 
-@functools.cache
-def fused_kernels_available() -> bool:
-    """Whether Keras's backend has attention kernels worth using."""
-    if keras.config.backend() != "jax":
+def fuses(query: Tensor, masked: bool) -> bool:
+    """Whether Keras's backend has a fused kernel for such heads, worth using.
+
+    On GPUs cuDNN's, for 16-bit floats; on TPUs one without masks, for Keras
+    would take the first row's mask for all rows.
+
+    Args:
+        query: (B, K, G, T, D).
+        masked: Whether more than later tokens is hidden.
+    """
+    kind, (length, dim) = accelerator(), query.shape[3:]
+    if kind is None or length < FUSED_FROM:
         return False
+    if kind == "tpu":
+        return not masked
+    dtype = keras.backend.standardize_dtype(query.dtype)
+    return dtype != "float32" and dim % 8 == 0 and dim <= 128
+
+
+@functools.cache
+def accelerator() -> str | None:
+    """Returns "gpu" or "tpu" where Keras runs on one with JAX."""
+    if keras.config.backend() != "jax":
+        return None
     devices = keras.distribution.list_devices()
-    return not all(name.startswith("cpu") for name in devices)
+    kinds = {name.partition(":")[0] for name in devices}
+    return next((kind for kind in ("tpu", "gpu") if kind in kinds), None)
 
 
 def _softmax(scores: Tensor, sinks: Tensor | None) -> Tensor:

@@ -162,14 +162,16 @@ class GroupedAttention(keras.layers.Layer):
         dropping = self._dropout is not None and bool(training)
         recorder = AttentionRecorder.current()
         simple = not (dropping or recorder or self.use_sinks)
-        by_blocks = chunked_attention.is_worthwhile(
-            query, key, visibility, aligned
-        )
-        if simple and by_blocks and not bias_is_trained:
+        heads = query, key, value
+        if simple and self._fuses(query, visibility, bias, in_order):
+            output = self._attend_fused(heads, visibility, in_order)
+        elif (
+            simple
+            and not bias_is_trained
+            and chunked_attention.is_worthwhile(query, key, visibility, aligned)
+        ):
             output = chunked_attention.chunked_attend(
-                query,
-                key,
-                value,
+                *heads,
                 visibility,
                 bias or _no_bias,
                 soft_cap=self.logit_soft_cap,
@@ -177,36 +179,30 @@ class GroupedAttention(keras.layers.Layer):
                 in_order=in_order and visibility.causal,
             )
         else:
-            added = bias and bias(
-                visibility.query_positions, visibility.key_positions
+            output = self._attend_plainly(
+                heads, visibility, bias, recorder, training
             )
-            added = self._grouped(added)
-            heads = query, key, value
-            if simple and self._fuses(added):
-                output = self._attend_fused(heads, visibility, added, in_order)
-            else:
-                output = self._attend_plainly(
-                    heads, visibility, added, recorder, training
-                )
         return project(
             self.output_projection, dot_product.ungroup_heads(output)
         )
 
-    def _fuses(self, bias: Tensor | None) -> bool:
+    def _fuses(self, query, visibility, bias, in_order):
+        by_index = in_order or not visibility.causal
+        masked = not (by_index and visibility.hides_later_keys_alone)
+        if self.logit_soft_cap or not dot_product.fuses(query, masked):
+            return False
         # Fused kernels would round a bias to the compute dtype.
-        exact = bias is None or self.compute_dtype == "float32"
-        capped = self.logit_soft_cap is not None
-        return exact and not capped and dot_product.fused_kernels_available()
+        positions = visibility.query_positions, visibility.key_positions
+        return bias is None or bias(*positions) is None
 
-    def _attend_fused(self, heads, visibility, bias, in_order):
+    def _attend_fused(self, heads, visibility, in_order):
         # Which rows see nothing shows in a whole mask only.
         whole = visibility.may_hide_everything
-        by_index = in_order and visibility.causal and not whole
-        mask = visibility.mask(without_causal=by_index)
+        by_index = in_order and visibility.causal
+        mask = visibility.mask(without_causal=by_index and not whole)
         return dot_product.attend_fused(
             *heads,
             self._grouped(mask),
-            bias,
             causal=by_index,
             may_hide_everything=whole,
         )
@@ -218,6 +214,10 @@ class GroupedAttention(keras.layers.Layer):
         def record(probabilities):
             recorder.record(self.path or self.name, probabilities)
 
+        added = bias and bias(
+            visibility.query_positions, visibility.key_positions
+        )
+
         # Layers that see the same share one mask in a step.
         _, mask = shared(
             ("mask", self.num_key_value_heads, *visibility.part_ids()),
@@ -227,7 +227,7 @@ class GroupedAttention(keras.layers.Layer):
         return current_kernels().attend(
             *heads,
             mask,
-            bias,
+            self._grouped(added),
             soft_cap=self.logit_soft_cap,
             sinks=self._grouped_sinks(),
             may_hide_everything=visibility.may_hide_everything,

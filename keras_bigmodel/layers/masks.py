@@ -232,6 +232,17 @@ class Visibility:
             for part in (self.padding_mask, self.attention_mask)
         )
 
+    @property
+    def hides_later_keys_alone(self) -> bool:
+        """Whether nothing but `causal`, if anything, hides keys."""
+        others = (
+            self.window,
+            self.padding_mask,
+            self.query_segments,
+            self.attention_mask,
+        )
+        return all(part is None for part in others)
+
     def part_ids(self) -> tuple[int, ...]:
         """Returns numbers that tell what it is made of while that lives."""
         fields = dataclasses.fields(self)

@@ -46,7 +46,7 @@ class _Recurrence:
         """Runs the recurrence: last output, all outputs, states."""
         scope = DecodingScope.current()
         if scope is None:
-            if _PORTABLE.get():
+            if _PORTABLE.get() or self._is_beyond_cudnn():
                 return keras.layers.RNN.inner_loop(
                     self, sequences, initial_state, mask, training
                 )
@@ -82,6 +82,11 @@ class _Recurrence:
         for index, state in enumerate(results[2]):
             scope.write(f"{name}/{index}", state)
         return results
+
+    def _is_beyond_cudnn(self) -> bool:
+        # JAX's way to cuDNN knows no float16, and Keras does not ask.
+        halves = self.compute_dtype == "float16"
+        return halves and keras.config.backend() == "jax"
 
 
 @keras.saving.register_keras_serializable(package="keras_bigmodel")

@@ -43,8 +43,7 @@ def paths(monkeypatch):
     watch(chunked_attention, "chunked_attend")
     monkeypatch.setattr(chunked_attention, "CHUNKED_FROM", 7)
     if ON_JAX:
-        for module in (dot_product, chunked_attention):
-            monkeypatch.setattr(module, "fused_kernels_available", lambda: True)
+        monkeypatch.setattr(dot_product, "fuses", lambda query, masked: True)
     return taken
 
 
@@ -55,9 +54,14 @@ FAST = "attend_fused" if keras.config.backend() == "jax" else "chunked_attend"
     ("arguments", "training", "path"),
     [
         ({}, None, FAST),
-        ({"position_encoding": ALiBiPositionEncoding(2)}, None, FAST),
+        (
+            {"position_encoding": ALiBiPositionEncoding(2)},
+            None,
+            "chunked_attend",
+        ),
         ({"position_encoding": RotaryPositionEncoding()}, None, FAST),
-        ({"position_encoding": RelativePositionEncoding(2)}, None, None),
+        ({"position_encoding": RelativePositionEncoding(2)}, None, "attend"),
+        ({"logit_soft_cap": 5.0}, None, "chunked_attend"),
         ({"use_sinks": True}, None, "attend"),
         ({"dropout": 0.5}, None, FAST),
         ({"dropout": 0.5}, False, FAST),
@@ -65,8 +69,6 @@ FAST = "attend_fused" if keras.config.backend() == "jax" else "chunked_attend"
     ],
 )
 def test_the_path_suits(paths, arguments, training, path):
-    if path is None:  # A trained bias is no matter for the fused kernels.
-        path = "attend_fused" if ON_JAX else "attend"
     SelfAttention(2, **arguments)(X, training=training)
     assert paths == [path]
 
@@ -93,7 +95,7 @@ PADDING[0, :3] = False
         ({"causal": True}, {}),
         ({"causal": True}, {"padding_mask": PADDING}),
         ({"causal": True, "sliding_window": 3}, {}),
-        ({"causal": True, "position_encoding": ALiBiPositionEncoding(2)}, {}),
+        ({}, {"padding_mask": PADDING}),
         ({}, {"segment_ids": np.array([[1, 1, 2, 2, 2, 3, 3]], "int32")}),
         (
             {"causal": True, "position_encoding": RotaryPositionEncoding()},
@@ -108,6 +110,63 @@ def test_fused_layers_are_plain_ones(paths, arguments, inputs):
         plain = layer(X, **inputs)
     assert paths == ["attend_fused", "attend"]
     np.testing.assert_allclose(fused, plain, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype", "length", "dim", "masked", "fuses"),
+    [
+        ("gpu", "bfloat16", 64, 64, False, True),
+        ("gpu", "float16", 64, 128, True, True),
+        ("gpu", "float32", 64, 64, False, False),
+        ("gpu", "bfloat16", 63, 64, False, False),
+        ("gpu", "bfloat16", 64, 20, False, False),
+        ("gpu", "bfloat16", 64, 256, False, False),
+        ("tpu", "float32", 64, 20, False, True),
+        ("tpu", "bfloat16", 64, 64, True, False),
+        (None, "bfloat16", 64, 64, False, False),
+    ],
+)
+def test_what_fused_kernels_can_do(
+    monkeypatch, kind, dtype, length, dim, masked, fuses
+):
+    monkeypatch.setattr(dot_product, "accelerator", lambda: kind)
+    query = keras.ops.zeros((1, 1, 1, length, dim), dtype)
+    assert dot_product.fuses(query, masked) == fuses
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not ON_JAX, reason="fused kernels are JAX's")
+@pytest.mark.parametrize(
+    ("arguments", "padded"),
+    [
+        ({}, False),
+        ({}, True),
+        ({"causal": True}, False),
+        ({"causal": True}, True),
+        ({"causal": True, "num_key_value_heads": 2}, True),
+        ({"causal": True, "sliding_window": 50}, True),
+    ],
+)
+def test_fused_kernels_of_a_gpu_are_plain_attention(arguments, padded):
+    import jax
+
+    length, layer = 256, SelfAttention(4, 64, dtype="bfloat16", **arguments)
+    x = np.random.default_rng(1).normal(size=(2, length, 32)).astype("float32")
+    layer.build(x.shape)
+    mask = np.ones((2, length), "bool")
+    mask[0, :100] = mask[1, 200:] = False
+    inputs = {"padding_mask": mask} if padded else {}
+
+    def loss(x):
+        y = layer(keras.ops.cast(x, "bfloat16"), **inputs)
+        return keras.ops.sum(keras.ops.square(keras.ops.cast(y, "float32")))
+
+    fused = jax.value_and_grad(loss)(x)
+    with AttentionRecorder():
+        plain = jax.value_and_grad(loss)(x)
+    for one, other in zip(fused, plain, strict=True):
+        difference = np.linalg.norm(np.asarray(one - other, "float64"))
+        assert 0 < difference < 0.02 * np.linalg.norm(other)
 
 
 def test_projections_start_apart():

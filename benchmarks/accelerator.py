@@ -55,6 +55,9 @@ def main() -> None:
     os.environ.setdefault("KERAS_BACKEND", "jax")
     # Several processes share the GPU.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    if not has_accelerator():
+        print("There is no GPU for JAX here: nothing was measured.")
+        return
     pythons = {"ours": sys.executable}
     if options.keras_hub:
         pythons["KerasHub"] = options.keras_hub
@@ -72,6 +75,15 @@ def main() -> None:
     if options.write:
         head = ["# On a GPU", "", f"{time.strftime('%Y-%m-%d')}."]
         RESULTS.write_text("\n".join([*head, *lines]) + "\n")
+
+
+def has_accelerator() -> bool:
+    """Tells whether JAX is there and finds more than a CPU."""
+    try:
+        import jax
+    except ImportError:
+        return False
+    return jax.default_backend() != "cpu"
 
 
 def report_attention(repeats: int) -> list[str]:

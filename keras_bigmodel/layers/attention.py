@@ -25,11 +25,13 @@ class SelfAttention(GroupedAttention):
 
     over the keys that the masks leave visible. Fewer key/value heads than
     query heads (grouped, multi-query attention) share keys without copying
-    them. From 2,048 positions on, TensorFlow takes the queries a block at a
-    time, whose memory grows with the sequence and not with its square, if the
-    length is known when a graph is traced; JAX uses its fused kernels on
-    accelerators. Both are exact. Attention dropout in training, sinks, a
-    trained bias and an `AttentionRecorder` need the plain path.
+    them. From 2,048 positions on the queries are taken a block at a time, with
+    memory that grows with the sequence and not with its square, if the length
+    is known when a graph is traced. On GPUs JAX computes 16-bit floats without
+    bias or cap by cuDNN's fused kernels, which need two bytes for each pair of
+    positions of a row if anything but later tokens is hidden; on TPUs by
+    Keras's, if nothing else is. All are exact. Attention dropout in training,
+    sinks, a trained bias and an `AttentionRecorder` need the plain path.
 
     Under a `DecodingScope` a causal layer keeps its keys and values; with a
     sliding window, those of the last `sliding_window` positions alone.

@@ -84,9 +84,9 @@ class _Recurrence:
         return results
 
     def _is_beyond_cudnn(self) -> bool:
-        # JAX's way to cuDNN knows no float16, and Keras does not ask.
-        halves = self.compute_dtype == "float16"
-        return halves and keras.config.backend() == "jax"
+        # JAX's way to cuDNN knows float32 alone, and Keras does not ask.
+        other = self.compute_dtype != "float32"
+        return other and keras.config.backend() == "jax"
 
 
 @keras.saving.register_keras_serializable(package="keras_bigmodel")

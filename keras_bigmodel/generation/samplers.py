@@ -239,14 +239,14 @@ class PromptLookup:
 
     Example:
         >>> kbm.samplers.PromptLookup().num_guesses
-        4
+        5
 
     References:
         Saxena 2023, "Prompt Lookup Decoding".
     """
 
     sampler: Any = "greedy"
-    num_guesses: int = 4
+    num_guesses: int = 5
     longest_match: int = 3
 
     def __post_init__(self) -> None:

@@ -5,7 +5,8 @@ in one step. At each place the sampler picks as it would have anyway, with that
 place's own random number; guesses are kept as far as they equal the picks, and
 the first pick that differs replaces its guess. So the answer is, token by
 token, the one without guessing: greedy or drawn, for the same seeds. Caches
-need no copy: a row's length says which of its slots count.
+need no copy: a row's length says which of its slots count. Where no row has a
+guess, a step reads the newest token alone.
 
 Axes: B batch, G guesses a step, N new tokens, V vocabulary.
 """
@@ -18,6 +19,7 @@ from keras_bigmodel.generation.program import Program, Slots
 from keras_bigmodel.generation.randomness import uniforms
 from keras_bigmodel.layers import key_value_cache
 from keras_bigmodel.layers.decoding import LENGTHS
+from keras_bigmodel.layers.kernels import Kernels
 
 Tensor = Any
 
@@ -27,7 +29,8 @@ class SpeculativeProgram(Program):
 
     Args:
         step: From token ids, (B, T), to logits, (B, T, V), under a scope.
-        guesser: Has `start`, `guess` and `learn`, see `PromptGuesser`.
+        guesser: Has `start`, `grown`, `guess` and `learn`, and says whether it
+            always guesses, see `PromptGuesser`.
         **options: The other arguments of `Program`, without processors.
 
     References:
@@ -95,21 +98,29 @@ class SpeculativeProgram(Program):
             guesses, memory = self.guesser.guess(
                 carry["memory"], carry["token"], slots
             )
-            read = ops.concatenate([carry["token"], guesses], axis=1)
-            logits, state = self.read(
-                read, carry["context"], slots, carry["state"]
-            )
-            logits = ops.cast(logits, "float32")
-            picked = self._pick_all(logits, carry["count"], seeds, parameters)
+
+            def check() -> tuple:
+                behind = ops.maximum(guesses, 0)
+                read = ops.concatenate([carry["token"], behind], axis=1)
+                return self._made(read, carry, slots, parameters, seeds)
+
+            def go_on() -> tuple:
+                kernels = self.kernels.for_single_tokens()
+                made, state = self._made(
+                    carry["token"], carry, slots, parameters, seeds, kernels
+                )
+                missing = ((0, 0), (0, self.guesser.num_guesses))
+                made = {name: ops.pad(x, missing) for name, x in made.items()}
+                return made, state
+
+            if self.guesser.always_guesses:
+                made, state = check()
+            else:
+                made, state = ops.cond(ops.any(guesses >= 0), check, go_on)
+            picked = made["tokens"]
             kept, ended = self._keep(
                 picked, guesses, carry["count"], alive, stop_ids, limits
             )
-            made = {"tokens": picked}
-            if self.log_probabilities:
-                scores = ops.log_softmax(logits, axis=-1)
-                made["log_probabilities"] = ops.take_along_axis(
-                    scores, picked[:, :, None], axis=-1
-                )[:, :, 0]
             place = carry["count"] - before
             buffers = {
                 name: _write(carry[name], made[name], place, kept, width)
@@ -123,10 +134,10 @@ class SpeculativeProgram(Program):
                 "count": carry["count"] + kept,
                 "finished": ops.logical_or(carry["finished"], ended),
                 "memory": self.guesser.learn(
-                    memory, picked, kept, state[LENGTHS] - read.shape[1]
+                    memory, picked, kept, state[LENGTHS]
                 ),
                 "context": carry["context"],
-                "state": _rewound(state, read.shape[1], kept),
+                "state": {**state, LENGTHS: state[LENGTHS] + kept},
                 **buffers,
             }
 
@@ -147,6 +158,34 @@ class SpeculativeProgram(Program):
         if room is None or "memory" not in carry:
             return carry
         return {**carry, "memory": self.guesser.grown(carry["memory"], room)}
+
+    def _made(
+        self,
+        read: Tensor,
+        carry: dict[str, Any],
+        slots: Slots,
+        parameters: dict[str, Tensor],
+        seeds: Tensor,
+        kernels: Kernels | None = None,
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Reads tokens, (B, T), and picks what follows each of them.
+
+        Returns:
+            The picks, and their log-probabilities if asked for, (B, T) each;
+            and the state, with the lengths of before.
+        """
+        logits, state = self.read(
+            read, carry["context"], slots, carry["state"], kernels=kernels
+        )
+        logits = ops.cast(logits, "float32")
+        picked = self._pick_all(logits, carry["count"], seeds, parameters)
+        made = {"tokens": picked}
+        if self.log_probabilities:
+            scores = ops.log_softmax(logits, axis=-1)
+            made["log_probabilities"] = ops.take_along_axis(
+                scores, picked[:, :, None], axis=-1
+            )[:, :, 0]
+        return made, {**state, LENGTHS: state[LENGTHS] - read.shape[1]}
 
     def _pick_all(
         self,
@@ -195,8 +234,9 @@ class PromptGuesser:
     """Guesses that what followed the last tokens before follows again.
 
     Looks for the latest earlier place in a row where its newest tokens stood,
-    the longest match first. Text that repeats itself, code above all, is
-    guessed well, at no cost.
+    the longest match first. A match that overlaps the newest tokens is taken
+    to repeat itself. Text that repeats itself, code above all, is guessed
+    well, at no cost.
 
     Args:
         num_guesses: Tokens guessed a step.
@@ -205,6 +245,8 @@ class PromptGuesser:
     References:
         Saxena 2023, "Prompt Lookup Decoding".
     """
+
+    always_guesses = False
 
     def __init__(self, num_guesses: int, longest_match: int) -> None:
         self.num_guesses = num_guesses
@@ -231,7 +273,7 @@ class PromptGuesser:
     def guess(
         self, memory: dict[str, Tensor], token: Tensor, slots: Slots
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Returns guesses of the next tokens, (B, G)."""
+        """Returns guesses of the next tokens, (B, G), -1 for none."""
         ids, known = memory["ids"], memory["known"][:, None]
         width = ops.shape(ids)[1]
         place = ops.arange(width, dtype="int32")[None, :]
@@ -250,8 +292,13 @@ class PromptGuesser:
         best = ops.argmax(matches * width + place, axis=1)
         after = ops.cast(best, "int32")[:, None] + 1
         offsets = ops.arange(self.num_guesses, dtype="int32")[None, :]
-        where = ops.minimum(after + offsets, width - 1)
-        return ops.take_along_axis(ids, where, axis=1), memory
+        # At the end of what is known the guesses go on from themselves.
+        where = after + offsets % ops.maximum(known - after, 1)
+        guesses = ops.take_along_axis(
+            ids, ops.minimum(where, width - 1), axis=1
+        )
+        found = ops.max(matches, axis=1, keepdims=True) > 0
+        return ops.where(found, guesses, -1), memory
 
     def learn(
         self,
@@ -276,6 +323,8 @@ class ModelGuesser:
         program: A `Program` of the small model, with the greedy sampler.
         num_guesses: Tokens guessed a step.
     """
+
+    always_guesses = True
 
     def __init__(self, program: Program, num_guesses: int) -> None:
         self.num_guesses = num_guesses
@@ -317,13 +366,6 @@ class ModelGuesser:
     ) -> dict[str, Tensor]:
         """Keeps the small model in step with the large one."""
         return {"state": {**memory["state"], LENGTHS: lengths + kept}}
-
-
-def _rewound(
-    state: dict[str, Tensor], read: int, kept: Tensor
-) -> dict[str, Tensor]:
-    """Returns the state as if only the kept tokens had been read."""
-    return {**state, LENGTHS: state[LENGTHS] - read + kept}
 
 
 def _write(

@@ -94,6 +94,21 @@ class StepKernels(Kernels):
         """Returns the kernels to read prompts with."""
         return PromptKernels()
 
+    def for_single_tokens(self) -> Kernels:
+        """Returns the kernels to read one token of each row with."""
+        return StepKernels(part_bytes=self._part_bytes)
+
+    def transpose(self, x: tf.Tensor, axes: tuple[int, ...]) -> tf.Tensor:
+        """Returns x with its axes in another order.
+
+        oneDNN takes ten times as long for a few tokens as TensorFlow itself,
+        which is asked to when numbers are integers.
+        """
+        if x.dtype != tf.float32:
+            return super().transpose(x, axes)
+        turned = tf.transpose(tf.bitcast(x, tf.uint32), axes)
+        return tf.bitcast(turned, x.dtype)
+
     def write(
         self, scope: Any, cache: tf.Tensor, slots: tf.Tensor, x: tf.Tensor
     ) -> tf.Tensor:

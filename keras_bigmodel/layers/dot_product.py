@@ -20,25 +20,27 @@ HIDDEN = -1e30
 FUSED_FROM = 64
 
 
-def group_heads(x: Tensor, num_groups: int) -> Tensor:
+def group_heads(
+    x: Tensor, num_groups: int, transpose: Callable = ops.transpose
+) -> Tensor:
     """Turns (B, T, H, D) into (B, K, G, T, D)."""
     heads, dim = x.shape[2:]
     shape = (num_groups, heads // num_groups)
     if x.shape[1] == 1:
         return ops.reshape(x, (-1, *shape, 1, dim))
     if heads == num_groups:
-        return ops.expand_dims(ops.transpose(x, (0, 2, 1, 3)), 2)
+        return ops.expand_dims(transpose(x, (0, 2, 1, 3)), 2)
     x = ops.reshape(x, (*ops.shape(x)[:2], *shape, dim))
-    return ops.transpose(x, (0, 2, 3, 1, 4))
+    return transpose(x, (0, 2, 3, 1, 4))
 
 
-def ungroup_heads(x: Tensor) -> Tensor:
+def ungroup_heads(x: Tensor, transpose: Callable = ops.transpose) -> Tensor:
     """Turns (B, K, G, T, D) into (B, T, H * D)."""
     _, groups, shared, length, dim = x.shape
     width = groups * shared * dim
     if length == 1:
         return ops.reshape(x, (-1, 1, width))
-    x = ops.transpose(x, (0, 3, 1, 2, 4))
+    x = transpose(x, (0, 3, 1, 2, 4))
     return ops.reshape(x, (*ops.shape(x)[:2], width))
 
 

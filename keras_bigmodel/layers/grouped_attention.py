@@ -158,7 +158,10 @@ class GroupedAttention(keras.layers.Layer):
             (B, T, output_dim).
         """
         scale = self._width**-0.5 if self.scale is None else self.scale
-        query = dot_product.group_heads(query * scale, self.num_key_value_heads)
+        transpose = current_kernels().transpose
+        query = dot_product.group_heads(
+            query * scale, self.num_key_value_heads, transpose
+        )
         dropping = self._dropout is not None and bool(training)
         recorder = AttentionRecorder.current()
         simple = not (dropping or recorder or self.use_sinks)
@@ -183,7 +186,8 @@ class GroupedAttention(keras.layers.Layer):
                 heads, visibility, bias, recorder, training
             )
         return project(
-            self.output_projection, dot_product.ungroup_heads(output)
+            self.output_projection,
+            dot_product.ungroup_heads(output, transpose),
         )
 
     def _fuses(self, query, visibility, bias, in_order):

@@ -26,6 +26,14 @@ class Kernels:
         """Returns the kernels to read prompts with."""
         return self
 
+    def for_single_tokens(self) -> "Kernels":
+        """Returns the kernels to read one token of each row with."""
+        return self
+
+    def transpose(self, x: Tensor, axes: tuple[int, ...]) -> Tensor:
+        """Returns x with its axes in another order."""
+        return ops.transpose(x, axes)
+
     def write(
         self, scope: Any, cache: Tensor, slots: Tensor, x: Tensor
     ) -> Tensor:

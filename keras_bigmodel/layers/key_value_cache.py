@@ -12,7 +12,7 @@ from typing import Any
 
 from keras import ops
 
-from keras_bigmodel.layers.decoding import DecodingScope
+from keras_bigmodel.layers.decoding import DecodingScope, current_kernels
 from keras_bigmodel.layers.masks import NO_KEY, Visibility
 
 Tensor = Any
@@ -28,7 +28,7 @@ def heads_first(x: Tensor) -> Tensor:
     heads, dim = x.shape[2:]
     if x.shape[1] == 1:
         return ops.reshape(x, (-1, heads, 1, dim))
-    return ops.transpose(x, (0, 2, 1, 3))
+    return current_kernels().transpose(x, (0, 2, 1, 3))
 
 
 def append(

@@ -1,8 +1,12 @@
+import keras
 import numpy as np
 import pytest
 
 import keras_bigmodel as kbm
-from keras_bigmodel.generation.speculative import PromptGuesser
+from keras_bigmodel.generation.speculative import (
+    PromptGuesser,
+    SpeculativeProgram,
+)
 
 PROMPTS = [[1, 2, 3, 4, 1, 2, 3, 4, 1, 2], [5], [7, 7, 7]]
 
@@ -61,19 +65,58 @@ def test_streams_of_guesses(model):
 def test_guesses_are_what_followed_before():
     guesser = PromptGuesser(num_guesses=3, longest_match=2)
     prompts = np.array(
-        [[4, 5, 6, 9, 5, 7, 8, 4, 5], [1, 2, 1, 0, 0, 0, 0, 0, 0]]
+        [
+            [4, 5, 6, 9, 5, 7, 8, 4, 5],
+            [1, 2, 1, 0, 0, 0, 0, 0, 0],  # Repeats itself: 1, 2, 1, 2, 1, ...
+            [3, 3, 0, 0, 0, 0, 0, 0, 0],
+            [1, 2, 3, 0, 0, 0, 0, 0, 0],  # Nothing stood before.
+        ]
     )
     memory = guesser.start(
-        prompts.astype("int32"), np.array([9, 3], "int32"), 20
+        prompts.astype("int32"), np.array([9, 3, 2, 3], "int32"), 20
     )
     guesses, memory = guesser.guess(memory, None, 20)
-    assert np.array(guesses).tolist() == [[6, 9, 5], [2, 1, 0]]
-    picked = np.array([[6, 9, 1, 1], [2, 3, 3, 3]], "int32")
-    memory = guesser.learn(memory, picked, np.array([3, 1], "int32"), None)
+    assert np.array(guesses).tolist() == [
+        [6, 9, 5],
+        [2, 1, 2],
+        [3, 3, 3],
+        [-1, -1, -1],
+    ]
+    picked = np.array([[6, 9, 1, 1], [2, 3, 3, 3], *[[0] * 4] * 2], "int32")
+    memory = guesser.learn(
+        memory, picked, np.array([3, 1, 0, 0], "int32"), None
+    )
     ids = np.array(memory["ids"])
     assert ids[0, :12].tolist() == [4, 5, 6, 9, 5, 7, 8, 4, 5, 6, 9, 1]
     assert ids[1, :4].tolist() == [1, 2, 1, 2]
-    assert np.array(memory["known"]).tolist() == [12, 4]
+    assert np.array(memory["known"]).tolist() == [12, 4, 2, 3]
+
+
+def test_without_a_guess_one_token_is_read(model, monkeypatch):
+    lengths = []
+    original = SpeculativeProgram._made
+
+    def watched(self, read, *rest):
+        lengths.append(read.shape[1])
+        return original(self, read, *rest)
+
+    monkeypatch.setattr(SpeculativeProgram, "_made", watched)
+    program = SpeculativeProgram(
+        model, PromptGuesser(2, 2), sampler=kbm.samplers.Greedy()
+    )
+    row = np.ones(1, "int32")
+    options = {
+        "parameters": {},
+        "seeds": row,
+        "stop_ids": row - 2,
+        "limits": row * 9,
+        "num_steps": 1,
+        "capacity": 32,
+    }
+    for prompt, length in (([1, 2, 3, 4], 1), ([1, 2, 3, 1], 3)):
+        ids = np.array([prompt], "int32")
+        program.run(keras.ops.convert_to_tensor(ids), row * 4, **options)
+        assert lengths.pop() == length and not lengths
 
 
 @pytest.mark.parametrize(

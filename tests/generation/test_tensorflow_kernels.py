@@ -162,3 +162,12 @@ def test_rows_are_added_where_few_and_many_may_come(rows, number):
     assert folded.shape == (number, 3)
     assert np.array_equal(kernels.unfold(folded, x), x[0])
     assert not np.any(folded[5:])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int32"])
+def test_steps_transpose_as_keras_does(dtype):
+    x = tf.reshape(tf.range(60), (3, 4, 5))
+    x = tf.cast(x, dtype)
+    found = tf.function(StepKernels().transpose)(x, (2, 0, 1))
+    assert found.dtype == x.dtype
+    np.testing.assert_array_equal(found, np.transpose(x, (2, 0, 1)))

@@ -66,9 +66,12 @@ def kernels_for(
     if keras.config.backend() != "tensorflow" or jit_compile:
         return None
     from keras_bigmodel.generation.tensorflow_kernels import StepKernels
-    from keras_bigmodel.generation.tensorflow_parts import part_bytes
+    from keras_bigmodel.generation.tensorflow_parts import (
+        num_cores,
+        part_bytes,
+    )
 
-    return StepKernels(pack_weights, rows, part_bytes())
+    return StepKernels(pack_weights, rows, part_bytes(), num_cores())
 
 
 def _compile(model: keras.Model, program: Any, jit_compile: bool) -> Any:

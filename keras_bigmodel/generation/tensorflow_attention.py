@@ -2,15 +2,17 @@
 
 TensorFlow's operations for it are made for many queries. For a single one
 oneDNN's take longer to begin than to finish: smaller ones keep to a core, and
-are done side by side in a few parts. Axes as in dot_product.py, and R for the
-heads of all rows in a part.
+products are done side by side in a few parts. Axes as in dot_product.py, and R
+for the heads of all rows.
 """
 
+import functools
 import math
 from typing import Any
 
 import tensorflow as tf
 
+from keras_bigmodel.generation.tensorflow_parts import Lanes
 from keras_bigmodel.layers.decoding import shared as once_a_step
 from keras_bigmodel.layers.dot_product import HIDDEN
 
@@ -40,6 +42,7 @@ def attend_to_cache(
     mask: tf.Tensor | None,
     bias: tf.Tensor | None,
     soft_cap: float | None = None,
+    num_lanes: int | None = None,
 ) -> tf.Tensor:
     """Returns softmax(q k^T + bias) v, (B, K, G, T, D).
 
@@ -50,93 +53,72 @@ def attend_to_cache(
         mask: Booleans, (1 or B, 1 or K, 1 or G, T, S), True where visible.
         bias: Added to the scores, shaped like `mask`.
         soft_cap: c in c tanh(scores / c).
+        num_lanes: Cores that parts are meant for; None: any number.
     """
-    single = query.shape[3] == 1
-    parts = math.gcd(query.shape[1], _PARTS) if single else 1
-    attend = _attend_once if single else _attend_a_few_times
-    flat = [tf.reshape(query, [-1, *query.shape[2:]])]
-    for x in (key, value):
-        shape = [-1, 1, tf.shape(x)[2], x.shape[3]]
-        flat.append(tf.reshape(x, shape))
-    # Parts of the first axis are no copies.
-    inputs = [tf.split(x, parts) for x in flat]
-    added = []
-    if bias is not None:
-        added.append(_split(bias, query, parts))
-    if mask is not None:
-        added.append(
-            once_a_step(
-                ("hidden", mask.ref(), parts, *query.shape[1:3]),
-                lambda: _split(tf.where(mask, 0.0, HIDDEN), query, parts),
-            )
-        )
-    found = [
-        attend(*part, soft_cap=soft_cap)
-        for part in zip(*inputs, *added, strict=True)
-    ]
-    return tf.reshape(tf.concat(found, 0), tf.shape(query))
-
-
-def _attend_once(
-    query: tf.Tensor,
-    key: tf.Tensor,
-    value: tf.Tensor,
-    *added: tf.Tensor,
-    soft_cap: float | None,
-) -> tf.Tensor:
-    """Returns (R, G, 1, D).
-
-    Args:
-        query: (R, G, 1, D).
-        key: (R, 1, S, D).
-        value: (R, 1, S, D).
-        *added: To the scores, (1 or R, 1 or G, 1, S) each.
-        soft_cap: c in c tanh(scores / c).
-    """
-    scores = _with_added(_product(query, key, adj_y=True), added, soft_cap)
-    powers = tf.exp(scores - tf.reduce_max(scores, -1, keepdims=True))
-    probabilities = powers / tf.reduce_sum(powers, -1, keepdims=True)
-    return _product(probabilities, value)
-
-
-def _attend_a_few_times(
-    query: tf.Tensor,
-    key: tf.Tensor,
-    value: tf.Tensor,
-    *added: tf.Tensor,
-    soft_cap: float | None,
-) -> tf.Tensor:
-    """Returns the same for several queries, (R, G, T, D)."""
-    scores = tf.matmul(query, key, transpose_b=True)
-    return tf.matmul(tf.nn.softmax(_with_added(scores, added, soft_cap)), value)
-
-
-def _with_added(
-    scores: tf.Tensor, added: tuple[tf.Tensor, ...], soft_cap: float | None
-) -> tf.Tensor:
+    rows = tf.reshape(query, [-1, *query.shape[2:]])
+    key, value = (
+        tf.reshape(x, [-1, 1, tf.shape(x)[2], x.shape[3]]) for x in (key, value)
+    )
+    if query.shape[3] == 1:
+        parts = math.gcd(query.shape[1], _PARTS)
+        product = functools.partial(_parted, parts, num_lanes)
+        softmax = _softmax
+    else:
+        product, softmax = tf.linalg.matmul, tf.nn.softmax
+    scores = product(rows, key, adjoint_b=True)
     if soft_cap is not None:
         scores = soft_cap * tf.tanh(scores / soft_cap)
-    for addend in added:
-        scores = scores + addend
-    return scores
+    if bias is not None:
+        scores = scores + _by_rows(bias, query)
+    if mask is not None:
+        scores = scores + once_a_step(
+            ("hidden", mask.ref(), *query.shape[1:3]),
+            lambda: _by_rows(tf.where(mask, 0.0, HIDDEN), query),
+        )
+    return tf.reshape(product(softmax(scores), value), tf.shape(query))
 
 
-def _product(x: tf.Tensor, y: tf.Tensor, adj_y: bool = False) -> tf.Tensor:
-    # `tf.matmul` would become an operation of oneDNN's.
-    return tf.raw_ops.BatchMatMulV3(x=x, y=y, Tout=x.dtype, adj_y=adj_y)
+def _parted(
+    parts: int,
+    num_lanes: int | None,
+    x: tf.Tensor,
+    y: tf.Tensor,
+    adjoint_b: bool = False,
+) -> tf.Tensor:
+    """Returns batched products, as many of them at a time as a part has."""
+    lanes = Lanes(num_lanes)
+    # Parts of the first axis are no copies.
+    pairs = zip(tf.split(x, parts), tf.split(y, parts), strict=True)
+    found = [
+        # `tf.matmul` would become an operation of oneDNN's.
+        lanes.follow(
+            functools.partial(
+                tf.raw_ops.BatchMatMulV3,
+                x=a,
+                y=b,
+                Tout=x.dtype,
+                adj_y=adjoint_b,
+            )
+        )
+        for a, b in pairs
+    ]
+    return tf.concat(found, 0)
 
 
-def _split(added: tf.Tensor, query: tf.Tensor, parts: int) -> list[tf.Tensor]:
-    """Returns for each part what is added to its scores, (1 or R, G, T, S).
+def _softmax(scores: tf.Tensor) -> tf.Tensor:
+    powers = tf.exp(scores - tf.reduce_max(scores, -1, keepdims=True))
+    return powers / tf.reduce_sum(powers, -1, keepdims=True)
+
+
+def _by_rows(added: tf.Tensor, query: tf.Tensor) -> tf.Tensor:
+    """Returns what is added to the scores of each row, (1 or R, 1 or G, T, S).
 
     Args:
         added: (1 or B, 1 or K, 1 or G, T, S).
         query: (B, K, G, T, D).
-        parts: Their number.
     """
     if added.shape[0] == added.shape[1] == 1:
-        return [added[0]] * parts
+        return added[0]
     shape, slots = tf.shape(query), tf.shape(added)[-1]
     rows = tf.broadcast_to(added, tf.concat([shape[:4], slots[None]], 0))
-    rows = tf.reshape(rows, [-1, *query.shape[2:4], slots])
-    return tf.split(rows, parts)
+    return tf.reshape(rows, [-1, *query.shape[2:4], slots])

@@ -25,6 +25,7 @@ from keras_bigmodel.generation.tensorflow_packing import (
 )
 from keras_bigmodel.generation.tensorflow_parts import (
     PART_BYTES,
+    Lanes,
     parted_product,
     product_with_table,
 )
@@ -74,6 +75,7 @@ class StepKernels(Kernels):
             the graph first runs, on x86-64 CPUs.
         rows: The least and the most rows that a step has.
         part_bytes: Bytes of weights that a core does alone.
+        num_lanes: Cores that parts are meant for; None: any number.
     """
 
     growth = PromptKernels.growth
@@ -83,12 +85,14 @@ class StepKernels(Kernels):
         pack_weights: bool = False,
         rows: tuple[int, float] = ANY_ROWS,
         part_bytes: int = PART_BYTES,
+        num_lanes: int | None = None,
     ) -> None:
         self._packs = pack_weights
         # Steps that may have fewer and more rows always get as many.
         self._pads = pack_weights and rows[0] < BLOCK_ROWS <= rows[1]
         self._rows = rows
         self._part_bytes = part_bytes
+        self._num_lanes = num_lanes
 
     def for_prompts(self) -> Kernels:
         """Returns the kernels to read prompts with."""
@@ -96,7 +100,9 @@ class StepKernels(Kernels):
 
     def for_single_tokens(self) -> Kernels:
         """Returns the kernels to read one token of each row with."""
-        return StepKernels(part_bytes=self._part_bytes)
+        return StepKernels(
+            part_bytes=self._part_bytes, num_lanes=self._num_lanes
+        )
 
     def transpose(self, x: tf.Tensor, axes: tuple[int, ...]) -> tf.Tensor:
         """Returns x with its axes in another order.
@@ -183,7 +189,8 @@ class StepKernels(Kernels):
         if self._rows[0] > MOST_ROWS:
             y = product(x, kernel)
         else:
-            y = parted_product(x, kernel, self._part_bytes, product)
+            lanes = shared("lanes", lambda: Lanes(self._num_lanes))
+            y = parted_product(x, kernel, self._part_bytes, product, lanes)
         if layer.use_bias:
             y = y + tf.convert_to_tensor(layer.bias)
         return y if activation is None else activation(y)
@@ -232,8 +239,9 @@ class StepKernels(Kernels):
         """Returns what attention gives, as `Kernels.attend`."""
         if not can_attend(query, options):
             return super().attend(query, key, value, mask, bias, **options)
+        soft_cap = options["soft_cap"]
         return attend_to_cache(
-            query, key, value, mask, bias, soft_cap=options["soft_cap"]
+            query, key, value, mask, bias, soft_cap, self._num_lanes
         )
 
 

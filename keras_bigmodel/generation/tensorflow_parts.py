@@ -6,6 +6,8 @@ product is cut into parts which a core does alone, and TensorFlow's executor,
 which never waits for all of them at once, hands the parts to the cores.
 """
 
+import functools
+import os
 import pathlib
 from collections.abc import Callable
 
@@ -36,6 +38,12 @@ def part_bytes() -> int:
         return PART_BYTES
 
 
+def num_cores() -> int:
+    """Returns how many operations this process does side by side."""
+    set_by_user = tf.config.threading.get_inter_op_parallelism_threads()
+    return set_by_user or len(os.sched_getaffinity(0))
+
+
 def num_parts(weights: tf.Tensor, part_bytes: int) -> int:
     """Returns into how many parts of its rows a matrix is cut, 1 for none.
 
@@ -53,11 +61,40 @@ def num_parts(weights: tf.Tensor, part_bytes: int) -> int:
     return 1 if inputs % parts or row % _ALIGNMENT else parts
 
 
+class Lanes:
+    """Has operations wait for one another, in as many lines as there are cores.
+
+    When many become ready at once, TensorFlow's executor hands them out one by
+    one, each to a thread that it may have to wake, before it begins with one
+    itself. An operation that follows in its lane is run at once by the thread
+    that did the one before.
+
+    Args:
+        number: How many lanes; None: nothing waits.
+    """
+
+    def __init__(self, number: int | None = None) -> None:
+        self._last: list[tf.Operation | None] = [None] * (number or 0)
+
+    def follow(self, make: Callable[[], tf.Tensor]) -> tf.Tensor:
+        """Returns what `make` gives, an operation in the next lane."""
+        if not self._last:
+            return make()
+        last = self._last.pop(0)
+        graph = tf.compat.v1.get_default_graph()
+        known = last is not None and last.graph is graph
+        with tf.control_dependencies([last] if known else []):
+            made = make()
+        self._last.append(made.op)
+        return made
+
+
 def parted_product(
     x: tf.Tensor,
     weights: tf.Tensor,
     part_bytes: int,
     product: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] = tf.matmul,
+    lanes: Lanes | None = None,
 ) -> tf.Tensor:
     """Returns x W as a sum of products of parts.
 
@@ -66,12 +103,16 @@ def parted_product(
         weights: W, (inputs, outputs).
         part_bytes: Bytes of weights in a part at most.
         product: How to multiply.
+        lanes: In which the products follow one another.
     """
     parts = num_parts(weights, part_bytes)
     if parts == 1:
         return product(x, weights)
+    lanes = lanes or Lanes()
     pairs = zip(tf.split(x, parts, 1), tf.split(weights, parts), strict=True)
-    return tf.add_n([product(*pair) for pair in pairs])
+    return tf.add_n(
+        [lanes.follow(functools.partial(product, *pair)) for pair in pairs]
+    )
 
 
 def product_with_table(

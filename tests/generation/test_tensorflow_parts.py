@@ -48,6 +48,31 @@ def test_parts_give_the_whole_product(size):
     assert number == {64: 1, 256: 4, 10**6: 1}[size]
 
 
+def test_parts_follow_one_another_in_lanes():
+    @tf.function
+    def product(x, w):
+        lanes = parts.Lanes(2)
+        first = parts.parted_product(x, w, 256, lanes=lanes)
+        # What waits in another graph cannot be waited for.
+        second = tf.cond(
+            x[0, 0] > 0,
+            lambda: parts.parted_product(x, w, 256, lanes=lanes),
+            lambda: 2 * first,
+        )
+        return first + second
+
+    x, weights = numbers(3, 12) + 9, numbers(12, 16, seed=1)
+    expected = 2 * x.astype("float64") @ weights
+    found = product(tf.constant(x), tf.constant(weights))
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    graph = product.get_concrete_function(
+        tf.constant(x), tf.constant(weights)
+    ).graph
+    products = [op for op in graph.get_operations() if op.type == "MatMul"]
+    waited_for = [op.control_inputs for op in products]
+    assert waited_for == [[], [], [products[0]], [products[1]]]
+
+
 @pytest.mark.parametrize("size", [11, 4096, 5003])
 @pytest.mark.parametrize("rows", [1, 4, 9, 65])
 @pytest.mark.parametrize("known", [False, True])

@@ -28,24 +28,3 @@ def test_new_weights_are_seen_and_few_programs_compiled():
     embedding.assign(embedding[::-1] * 30.0)
     assert kbm.generate(model, [[1, 2], [3]], max_new_tokens=3) != first
     assert np.shape(first) == (2, 3)
-
-
-def test_gpus_multiply_rows_enough_and_say_the_same(monkeypatch):
-    from keras_bigmodel.generation.jax_kernels import JaxKernels
-    from keras_bigmodel.layers import dot_product
-
-    model = kbm.models.decoder_lm(19, 64, 2, 2, 8)
-    prompts = [[[1, 2, 3]], [[1, 2, 3], [4]], [[5]] * 9]
-    plain = [kbm.generate(model, ids, max_new_tokens=6) for ids in prompts]
-    counts, original = set(), JaxKernels.project
-
-    def project(self, layer, x, *rest):
-        counts.add(x.shape[0])
-        return original(self, layer, x, *rest)
-
-    monkeypatch.setattr(JaxKernels, "project", project)
-    monkeypatch.setattr(dot_product, "accelerator", lambda: "gpu")
-    model.__dict__.pop("_keras_bigmodel_programs")
-    on_gpu = [kbm.generate(model, ids, max_new_tokens=6) for ids in prompts]
-    assert on_gpu == plain
-    assert min(counts) == 8 and 9 in counts

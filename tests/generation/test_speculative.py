@@ -92,6 +92,7 @@ def test_guesses_are_what_followed_before():
     assert np.array(memory["known"]).tolist() == [12, 4, 2, 3]
 
 
+@pytest.mark.tensorflow  # JAX traces both ways.
 def test_without_a_guess_one_token_is_read(model, monkeypatch):
     lengths = []
     original = SpeculativeProgram._made

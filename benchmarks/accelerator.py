@@ -19,6 +19,13 @@ import sys
 import time
 from typing import Any
 
+from benchmarks.generation import (
+    System,
+    add_arguments,
+    alternate,
+    named_pythons,
+)
+
 RESULTS = pathlib.Path(__file__).parent / "results" / "accelerator.md"
 BATCH, HEADS, HEAD_DIM = 1, 16, 64
 # Of the matrices whose product says what the device can do.
@@ -42,10 +49,7 @@ PARTS = ("attention", "training", "generation")
 def main() -> None:
     """Measures the parts asked for, prints them and may write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--keras-hub", metavar="PYTHON")
-    parser.add_argument("--transformers", metavar="PYTHON")
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--parts", nargs="*", default=PARTS, choices=PARTS)
+    add_arguments(parser, PARTS)
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--attention", action="store_true", help="for itself")
     options = parser.parse_args()
@@ -58,11 +62,7 @@ def main() -> None:
     if not has_accelerator():
         print("There is no GPU for JAX here: nothing was measured.")
         return
-    pythons = {"ours": sys.executable}
-    if options.keras_hub:
-        pythons["KerasHub"] = options.keras_hub
-    if options.transformers:
-        pythons["transformers"] = options.transformers
+    pythons = named_pythons(options)
     lines = []
     for part in options.parts:
         if part == "attention":
@@ -200,8 +200,6 @@ def _time(function: Any, arguments: tuple, repeats: int) -> float:
 
 def report_training(pythons: dict[str, str]) -> list[str]:
     """Trains GPT-2 small by `fit`, one system after the other."""
-    from benchmarks.generation import System
-
     tokens = TRAINING["batch"] * TRAINING["length"]
     lines = [
         "",
@@ -230,8 +228,6 @@ def report_training(pythons: dict[str, str]) -> list[str]:
 def report_generation(pythons: dict[str, str], repeats: int) -> list[str]:
     """Generates greedily, the systems taking turns."""
     import numpy as np
-
-    from benchmarks.generation import System, alternate
 
     systems = [
         System(name, python, "xla", "bfloat16")

@@ -94,19 +94,12 @@ PARTS = (
 def main() -> None:
     """Measures the parts asked for, prints them and may write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--keras-hub", metavar="PYTHON")
-    parser.add_argument("--transformers", metavar="PYTHON")
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--parts", nargs="*", default=PARTS, choices=PARTS)
+    add_arguments(parser, PARTS)
     parser.add_argument("--machine", default=platform.processor())
     parser.add_argument("--keep", metavar="JSON", type=pathlib.Path)
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
-    pythons = {"ours": sys.executable}
-    if options.keras_hub:
-        pythons["KerasHub"] = options.keras_hub
-    if options.transformers:
-        pythons["transformers"] = options.transformers
+    pythons = named_pythons(options)
     for name in ("KerasHub", "transformers"):
         if name not in pythons:
             print(f"{name}: no Python was named, left out.")
@@ -121,6 +114,26 @@ def main() -> None:
     print("\n".join(lines))
     if options.write:
         write(lines, options)
+
+
+def add_arguments(
+    parser: argparse.ArgumentParser, parts: tuple[str, ...]
+) -> None:
+    """Lets a caller name what is measured, beside what, and how often."""
+    parser.add_argument("--keras-hub", metavar="PYTHON")
+    parser.add_argument("--transformers", metavar="PYTHON")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--parts", nargs="*", default=parts, choices=parts)
+
+
+def named_pythons(options: argparse.Namespace) -> dict[str, str]:
+    """Returns the Pythons of the systems that were named, ours first."""
+    pythons = {
+        "ours": sys.executable,
+        "KerasHub": options.keras_hub,
+        "transformers": options.transformers,
+    }
+    return {name: python for name, python in pythons.items() if python}
 
 
 def measure(part: str, pythons: dict[str, str], repeats: int) -> dict:

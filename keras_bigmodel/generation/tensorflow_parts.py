@@ -41,7 +41,11 @@ def part_bytes() -> int:
 def num_cores() -> int:
     """Returns how many operations this process does side by side."""
     set_by_user = tf.config.threading.get_inter_op_parallelism_threads()
-    return set_by_user or len(os.sched_getaffinity(0))
+    if set_by_user:
+        return set_by_user
+    if hasattr(os, "sched_getaffinity"):  # Not on macOS.
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def num_parts(weights: tf.Tensor, part_bytes: int) -> int:

@@ -156,19 +156,15 @@ def attend_fused(
     key of a row.
     """
     batch, groups, shared, length, dim = ops.shape(query)
-    heads, keys = groups * shared, key.shape[2]
-    joined_mask = mask
+    heads = groups * shared
+    joined_mask = None
     if mask is not None:
-        rows, *heads_of_mask = mask.shape[:3]
-        if heads_of_mask == [1, 1]:
-            joined_mask = mask[:, 0]
-        else:
-            shape = (rows, groups, shared, *mask.shape[3:])
-            joined_mask = ops.reshape(
-                ops.broadcast_to(mask, shape), (rows, heads, *mask.shape[3:])
-            )
-        joined_mask = ops.broadcast_to(
-            joined_mask, (*joined_mask.shape[:2], length, keys)
+        alike = mask.shape[1] == mask.shape[2] == 1
+        by_head = (1, 1) if alike else (groups, shared)
+        pairs = length, key.shape[2]
+        joined_mask = ops.reshape(
+            ops.broadcast_to(mask, (mask.shape[0], *by_head, *pairs)),
+            (mask.shape[0], 1 if alike else heads, *pairs),
         )
     output = ops.dot_product_attention(
         ops.transpose(
@@ -203,7 +199,8 @@ def fuses(query: Tensor, masked: bool) -> bool:
     if kind == "tpu":
         return not masked
     dtype = keras.backend.standardize_dtype(query.dtype)
-    return dtype != "float32" and dim % 8 == 0 and dim <= 128
+    halves = dtype in ("float16", "bfloat16")
+    return halves and dim % 8 == 0 and dim <= 128
 
 
 @functools.cache

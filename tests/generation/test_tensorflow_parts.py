@@ -48,6 +48,20 @@ def test_parts_give_the_whole_product(size):
     assert number == {64: 1, 256: 4, 10**6: 1}[size]
 
 
+def test_number_of_cores(monkeypatch):
+    threading = parts.tf.config.threading
+    monkeypatch.setattr(threading, "get_inter_op_parallelism_threads", int)
+    monkeypatch.setattr(parts.os, "sched_getaffinity", lambda process: {0, 3})
+    assert parts.num_cores() == 2
+    monkeypatch.delattr(parts.os, "sched_getaffinity")
+    monkeypatch.setattr(parts.os, "cpu_count", lambda: 6)
+    assert parts.num_cores() == 6
+    monkeypatch.setattr(
+        threading, "get_inter_op_parallelism_threads", lambda: 3
+    )
+    assert parts.num_cores() == 3
+
+
 def test_parts_follow_one_another_in_lanes():
     @tf.function
     def product(x, w):

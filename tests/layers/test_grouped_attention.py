@@ -118,6 +118,7 @@ def test_fused_layers_are_plain_ones(paths, arguments, inputs):
         ("gpu", "bfloat16", 64, 64, False, True),
         ("gpu", "float16", 64, 128, True, True),
         ("gpu", "float32", 64, 64, False, False),
+        ("gpu", "float64", 64, 64, False, False),
         ("gpu", "bfloat16", 63, 64, False, False),
         ("gpu", "bfloat16", 64, 20, False, False),
         ("gpu", "bfloat16", 64, 256, False, False),

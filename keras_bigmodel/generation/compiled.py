@@ -36,6 +36,7 @@ def compiled_program(
     if not same or len(traced) != len(variables):
         # Adapters or 8-bit weights came or went: programs know the old ones.
         kept[_VARIABLES], kept[_ATTRIBUTE] = variables, {}
+        _settle(variables)
     programs = kept.setdefault(_ATTRIBUTE, {})
     key = (key, jit_compile)
     if key not in programs:
@@ -72,6 +73,14 @@ def kernels_for(
     )
 
     return StepKernels(pack_weights, rows, part_bytes(), num_cores())
+
+
+def _settle(variables: list[keras.Variable]) -> None:
+    """Has weights lie where steps read them fastest."""
+    if keras.config.backend() == "tensorflow":
+        from keras_bigmodel.generation import tensorflow_pages
+
+        tensorflow_pages.use_huge_pages([v.value for v in variables])
 
 
 def _compile(model: keras.Model, program: Any, jit_compile: bool) -> Any:

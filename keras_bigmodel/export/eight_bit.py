@@ -7,7 +7,7 @@ keeps them so.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -16,6 +16,7 @@ import tensorflow as tf
 from tensorflow.core.framework.attr_value_pb2 import AttrValue
 from tensorflow.python.framework import kernels
 
+from keras_bigmodel.layers.attention import SelfAttention
 from keras_bigmodel.layers.decoding import shared
 from keras_bigmodel.layers.token_embedding import TokenEmbedding
 
@@ -170,6 +171,48 @@ def _num_parts(outputs: int, inputs: int) -> int:
     return 2 if fits and outputs % 2 == 0 else 1
 
 
+class _DenseLayers:
+    """Dense layers that read the same, as a single matrix of 8-bit integers.
+
+    Args:
+        layers: The layers. They are changed to compute their products so.
+    """
+
+    def __init__(self, layers: Sequence[keras.layers.Dense]) -> None:
+        kernels = [np.transpose(layer.kernel) for layer in layers]
+        values = np.concatenate(kernels)
+        biases = None
+        if any(layer.use_bias for layer in layers):
+            biases = np.concatenate(
+                [
+                    layer.bias if layer.use_bias else np.zeros(len(kernel))
+                    for layer, kernel in zip(layers, kernels, strict=True)
+                ]
+            )
+        self._matrix = EightBitMatrix(values, biases, _num_parts(*values.shape))
+        self._sizes = [len(kernel) for kernel in kernels]
+        self.num_parameters = values.size
+        for number, layer in enumerate(layers):
+            products = functools.partial(self._products, number)
+            layer.products = functools.partial(_dense, layer, products)
+            layer.call = functools.partial(_call, layer)
+
+    def _products(
+        self,
+        number: int,
+        x: tf.Tensor,
+        activation: Callable[[tf.Tensor], tf.Tensor] | None = None,
+    ) -> tf.Tensor:
+        """Returns what one of the layers gives for x."""
+        if len(self._sizes) == 1:
+            return self._matrix.products(x, activation)
+        found = shared(
+            ("products", id(self), x.ref()),
+            lambda: tf.split(self._matrix.products(x), self._sizes, axis=-1),
+        )[number]
+        return found if activation is None else activation(found)
+
+
 def use_eight_bits(model: keras.Model) -> int:
     """Has a model's Dense layers and token tables run on 8-bit integers.
 
@@ -183,25 +226,29 @@ def use_eight_bits(model: keras.Model) -> int:
         How many of its parameters have 8 bits now.
     """
     count = 0
-    for layer in model._flatten_layers():
-        if isinstance(layer, keras.layers.Dense):
-            values = np.transpose(layer.kernel)
-            parts = _num_parts(*values.shape)
-            matrix = EightBitMatrix(values, layer.bias, parts)
-            layer.products = functools.partial(_dense, layer, matrix)
-            layer.call = functools.partial(_call, layer)
+    layers = model._flatten_layers()
+    # Attention's queries, keys and values before its single layers.
+    for layer in sorted(layers, key=lambda x: not isinstance(x, SelfAttention)):
+        if isinstance(layer, SelfAttention):
+            reading_x = (
+                layer.query_projection,
+                layer.key_projection,
+                layer.value_projection,
+            )
+            count += _DenseLayers(reading_x).num_parameters
+        elif isinstance(layer, keras.layers.Dense):
+            if "products" not in vars(layer):
+                count += _DenseLayers([layer]).num_parameters
         elif isinstance(layer, TokenEmbedding):
             matrix = EightBitMatrix(layer.embeddings)
             layer.rows, layer.products = matrix.rows, matrix.products
-        else:
-            continue
-        count += matrix.num_parameters
+            count += matrix.num_parameters
     return count
 
 
 def _dense(
     layer: keras.layers.Dense,
-    matrix: EightBitMatrix,
+    products: Callable[..., tf.Tensor],
     x: tf.Tensor,
     activation: Callable[[tf.Tensor], tf.Tensor] | None = None,
 ) -> tf.Tensor:
@@ -209,8 +256,8 @@ def _dense(
     linear = layer.activation is keras.activations.linear
     own = None if linear else layer.activation
     if own is None or activation is None:
-        return matrix.products(x, own or activation)
-    return matrix.products(x, lambda y: activation(own(y)))
+        return products(x, own or activation)
+    return products(x, lambda y: activation(own(y)))
 
 
 def _call(

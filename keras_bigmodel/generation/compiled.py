@@ -10,6 +10,7 @@ from keras_bigmodel.layers import dot_product
 
 _ATTRIBUTE = "_keras_bigmodel_programs"
 _VARIABLES = "_keras_bigmodel_program_variables"
+_ARE_SETTLED = "_keras_bigmodel_weights_are_settled"
 
 
 def compiled_program(
@@ -36,11 +37,15 @@ def compiled_program(
     if not same or len(traced) != len(variables):
         # Adapters or 8-bit weights came or went: programs know the old ones.
         kept[_VARIABLES], kept[_ATTRIBUTE] = variables, {}
-        _settle(variables)
+        kept[_ARE_SETTLED] = False
     programs = kept.setdefault(_ATTRIBUTE, {})
     key = (key, jit_compile)
     if key not in programs:
         programs[key] = _compile(model, make_program(), jit_compile)
+    elif not kept.get(_ARE_SETTLED):
+        # A first call would wait for it, and a single one gains nothing.
+        _settle(variables)
+        kept[_ARE_SETTLED] = True
     return programs[key]
 
 

@@ -1,9 +1,9 @@
 """Weights in memory pages of 2 MiB.
 
 A step reads all weights once, and a processor has to translate an address for
-every page of them, in a virtual machine twice. In pages of 4 KiB a step of
-GPT-2 small takes a seventh longer. Linux gives large pages to a process that
-asks for them, see madvise(2).
+every page of them, in a virtual machine twice: where others crowd its caches,
+steps take a fifth longer in pages of 4 KiB. Linux gives large pages to a
+process that asks for them, see madvise(2).
 """
 
 import ctypes

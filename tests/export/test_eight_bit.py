@@ -98,6 +98,45 @@ def test_a_language_model_generates_with_its_cache():
         row.append(token)
 
 
+@pytest.mark.parametrize("use_bias", [True, False, ("query", "value")])
+def test_what_attention_reads_is_multiplied_once(use_bias):
+    layer = kbm.layers.SelfAttention(
+        4, num_key_value_heads=2, use_bias=use_bias, causal=True
+    )
+    inputs = keras.Input((None, 16))
+    model = keras.Model(inputs, layer(inputs))
+    for weight in layer.weights:
+        weight.assign(numbers(*weight.shape))
+    projections = [
+        layer.query_projection,
+        layer.key_projection,
+        layer.value_projection,
+    ]
+    single = [
+        eight_bit.EightBitMatrix(
+            np.transpose(dense.kernel), dense.bias if dense.use_bias else None
+        )
+        for dense in projections
+    ]
+    assert eight_bit.use_eight_bits(model) == 16 * (16 + 8 + 8 + 16)
+    x = tf.constant(numbers(3, 16))
+    for dense, matrix in zip(projections, single, strict=True):
+        np.testing.assert_array_equal(dense.products(x), matrix.products(x))
+
+    @tf.function(autograph=False)
+    def step(x):
+        with kbm.layers.DecodingScope(8):
+            return model(x)
+
+    before = model(tf.constant(numbers(2, 3, 16)))
+    np.testing.assert_allclose(
+        step(tf.constant(numbers(2, 3, 16))), before, 1e-5, 1e-5
+    )
+    traced = step.get_concrete_function(tf.TensorSpec([None, 3, 16]))
+    types = [op.type for op in traced.graph.get_operations()]
+    assert types.count(eight_bit.KERNEL) == 2
+
+
 def test_a_model_without_products_has_no_eight_bits():
     assert eight_bit.use_eight_bits(kbm.models.lstm_lm(5, 1, 3)) > 0
     inputs = keras.Input((3,))

@@ -1,3 +1,5 @@
+import functools
+
 import keras
 import pytest
 
@@ -22,6 +24,30 @@ def test_a_program_is_made_once_for_a_key(model):
     assert compiled.compiled_program(model, "key", make, True) is not first
     assert compiled.compiled_program(model, "other", make, False) is not first
     assert len(made) == 3
+
+
+@pytest.mark.skipif(
+    keras.config.backend() != "tensorflow", reason="Of TensorFlow's weights."
+)
+def test_weights_move_into_large_pages_when_a_program_is_used_again(
+    model, monkeypatch
+):
+    from keras_bigmodel.generation import tensorflow_pages
+
+    moved = []
+    monkeypatch.setattr(tensorflow_pages, "use_huge_pages", moved.append)
+    model.build((None, 2))
+
+    def use():
+        make = functools.partial(Program, model, None)
+        compiled.compiled_program(model, "key", make, False)
+        return len(moved)
+
+    assert [use(), use(), use()] == [0, 1, 1]
+    assert moved[0] == [v.value for v in model.variables]
+    model.add(keras.layers.Dense(1))
+    model.build((None, 2))
+    assert [use(), use()] == [1, 2]
 
 
 def test_programs_are_no_part_of_the_model(model):

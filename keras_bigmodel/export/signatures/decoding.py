@@ -11,6 +11,7 @@ from keras_bigmodel.export.signatures.row_sampling import (
     RowSampler,
 )
 from keras_bigmodel.generation.program import Program
+from keras_bigmodel.generation.step_rows import ANY_ROWS, SEVERAL_ROWS
 from keras_bigmodel.generation.tensorflow_kernels import StepKernels
 from keras_bigmodel.layers.key_value_cache import WRITTEN
 
@@ -32,8 +33,8 @@ class Decoder:
         context_specs: Of what the step reads beside tokens, by name, batch
             first.
         jit_compile: Whether XLA compiles the two, anew for each shape.
-        pack_weights: Whether steps run on copies of the weights, packed for an
-            x86-64 CPU when they first run.
+        pack_weights: Whether steps of several rows run on copies of the
+            weights, packed for an x86-64 CPU when they first run.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Decoder:
         }
         # XLA finds its own way.
         self._kernels = None if jit_compile else StepKernels(pack_weights)
+        self._packs = pack_weights and not jit_compile
         self._start = tf.function(
             self._trace_start,
             input_signature=[
@@ -177,13 +179,17 @@ class Decoder:
             "finish_reason": tf.where(made["is_stopped"], "stop", "length"),
         }
 
-    def _program(self, context: dict[str, tf.Tensor]) -> Program:
+    def _program(
+        self,
+        context: dict[str, tf.Tensor],
+        kernels: StepKernels | None,
+    ) -> Program:
         return Program(
             lambda token_ids: self._step(token_ids, context),
             RowSampler(),
             [RowPenalty(self._vocabulary_size)],
             context=self._context,
-            kernels=self._kernels,
+            kernels=kernels,
         )
 
     def _trace_start(
@@ -193,13 +199,29 @@ class Decoder:
         capacity: tf.Tensor,
         context: dict[str, tf.Tensor],
     ) -> State:
-        return self._program(context).start(token_ids, lengths, capacity)
+        program = self._program(context, self._kernels)
+        return program.start(token_ids, lengths, capacity)
 
     def _trace_advance(self, state: State, num_steps: tf.Tensor) -> tuple:
+        def steps(kernels: StepKernels | None) -> tuple:
+            return self._steps(state, num_steps, kernels)
+
+        if not self._packs:
+            return steps(self._kernels)
+        few = ANY_ROWS[0], SEVERAL_ROWS - 1
+        return tf.cond(
+            tf.shape(state["capacity"])[0] <= few[1],
+            lambda: steps(StepKernels(rows=few)),
+            lambda: steps(self._kernels),
+        )
+
+    def _steps(
+        self, state: State, num_steps: tf.Tensor, kernels: StepKernels | None
+    ) -> tuple:
         options = dict(state["options"])
         limits = options.pop("max_new_tokens")
         stop_ids = tf.constant(self._stop_ids)
-        carry, made = self._program(state["context"]).advance(
+        carry, made = self._program(state["context"], kernels).advance(
             state["carry"],
             seeds=options.pop("seed"),
             parameters=options,

@@ -7,7 +7,7 @@ keeps them so.
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -171,48 +171,6 @@ def _num_parts(outputs: int, inputs: int) -> int:
     return 2 if fits and outputs % 2 == 0 else 1
 
 
-class _DenseLayers:
-    """Dense layers that read the same, as a single matrix of 8-bit integers.
-
-    Args:
-        layers: The layers. They are changed to compute their products so.
-    """
-
-    def __init__(self, layers: Sequence[keras.layers.Dense]) -> None:
-        kernels = [np.transpose(layer.kernel) for layer in layers]
-        values = np.concatenate(kernels)
-        biases = None
-        if any(layer.use_bias for layer in layers):
-            biases = np.concatenate(
-                [
-                    layer.bias if layer.use_bias else np.zeros(len(kernel))
-                    for layer, kernel in zip(layers, kernels, strict=True)
-                ]
-            )
-        self._matrix = EightBitMatrix(values, biases, _num_parts(*values.shape))
-        self._sizes = [len(kernel) for kernel in kernels]
-        self.num_parameters = values.size
-        for number, layer in enumerate(layers):
-            products = functools.partial(self._products, number)
-            layer.products = functools.partial(_dense, layer, products)
-            layer.call = functools.partial(_call, layer)
-
-    def _products(
-        self,
-        number: int,
-        x: tf.Tensor,
-        activation: Callable[[tf.Tensor], tf.Tensor] | None = None,
-    ) -> tf.Tensor:
-        """Returns what one of the layers gives for x."""
-        if len(self._sizes) == 1:
-            return self._matrix.products(x, activation)
-        found = shared(
-            ("products", id(self), x.ref()),
-            lambda: tf.split(self._matrix.products(x), self._sizes, axis=-1),
-        )[number]
-        return found if activation is None else activation(found)
-
-
 def use_eight_bits(model: keras.Model) -> int:
     """Has a model's Dense layers and token tables run on 8-bit integers.
 
@@ -225,30 +183,47 @@ def use_eight_bits(model: keras.Model) -> int:
     Returns:
         How many of its parameters have 8 bits now.
     """
-    count = 0
     layers = model._flatten_layers()
-    # Attention's queries, keys and values before its single layers.
-    for layer in sorted(layers, key=lambda x: not isinstance(x, SelfAttention)):
+    matrices = []
+    joined = set()
+    for layer in layers:
         if isinstance(layer, SelfAttention):
-            reading_x = (
+            projections = (
                 layer.query_projection,
                 layer.key_projection,
                 layer.value_projection,
             )
-            count += _DenseLayers(reading_x).num_parameters
-        elif isinstance(layer, keras.layers.Dense):
-            if "products" not in vars(layer):
-                count += _DenseLayers([layer]).num_parameters
+            matrices.append(_matrix_of(*projections))
+            layer.products = matrices[-1].products
+            joined.update(map(id, projections))
+    for layer in layers:
+        if isinstance(layer, keras.layers.Dense) and id(layer) not in joined:
+            matrices.append(_matrix_of(layer))
+            layer.products = functools.partial(_dense, layer, matrices[-1])
+            layer.call = functools.partial(_call, layer)
         elif isinstance(layer, TokenEmbedding):
-            matrix = EightBitMatrix(layer.embeddings)
-            layer.rows, layer.products = matrix.rows, matrix.products
-            count += matrix.num_parameters
-    return count
+            matrices.append(EightBitMatrix(layer.embeddings))
+            layer.rows = matrices[-1].rows
+            layer.products = matrices[-1].products
+    return sum(matrix.num_parameters for matrix in matrices)
+
+
+def _matrix_of(*layers: keras.layers.Dense) -> EightBitMatrix:
+    """Returns the kernels and biases of layers that read the same, as one."""
+    kernels = [np.transpose(layer.kernel) for layer in layers]
+    biases = [
+        layer.bias if layer.use_bias else np.zeros(len(kernel))
+        for layer, kernel in zip(layers, kernels, strict=True)
+    ]
+    values = np.concatenate(kernels)
+    has_bias = any(layer.use_bias for layer in layers)
+    bias = np.concatenate(biases) if has_bias else None
+    return EightBitMatrix(values, bias, _num_parts(*values.shape))
 
 
 def _dense(
     layer: keras.layers.Dense,
-    products: Callable[..., tf.Tensor],
+    matrix: EightBitMatrix,
     x: tf.Tensor,
     activation: Callable[[tf.Tensor], tf.Tensor] | None = None,
 ) -> tf.Tensor:
@@ -256,8 +231,8 @@ def _dense(
     linear = layer.activation is keras.activations.linear
     own = None if linear else layer.activation
     if own is None or activation is None:
-        return products(x, own or activation)
-    return products(x, lambda y: activation(own(y)))
+        return matrix.products(x, own or activation)
+    return matrix.products(x, lambda y: activation(own(y)))
 
 
 def _call(

@@ -75,15 +75,16 @@ def packable_weights(model: keras.Model) -> list[tf.Variable]:
     Args:
         model: A built model.
     """
+    layers = model._flatten_layers()
+    if any("products" in vars(layer) for layer in layers):
+        return []  # Its weights have 8 bits.
     found = []
-    for layer in model._flatten_layers():
+    for layer in layers:
         if layer.compute_dtype != "float32":
             continue
         if isinstance(layer, keras.layers.Dense) and is_plain(layer):
             found.append(layer.kernel.value)
-        elif isinstance(layer, TokenEmbedding) and "products" not in vars(
-            layer
-        ):
+        elif isinstance(layer, TokenEmbedding):
             found.append(layer.embeddings.value)
     return found
 

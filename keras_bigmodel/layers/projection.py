@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_bigmodel.layers.decoding import current_kernels, shared
+from keras_bigmodel.layers.decoding import current_kernels
 
 Tensor = Any
 
@@ -36,10 +36,7 @@ def project(
     if len(x.shape) != 3:
         return layer(x)
     kernels = current_kernels()
-    # Layers that read the same get the same rows. Kept with x: ids of what is
-    # no more may come again.
-    rows, _ = shared(("rows", id(x)), lambda: (kernels.fold(x), x))
-    flat = kernels.unfold(apply(layer, rows), x)
+    flat = kernels.unfold(apply(layer, kernels.fold(x)), x)
     if features == (-1,):
         features = (flat.shape[-1],)
     length = x.shape[1]

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 import keras_bigmodel as kbm
 from keras_bigmodel.export import eight_bit
+from keras_bigmodel.generation import tensorflow_packing
 from keras_bigmodel.layers.kernels import KERAS
 
 pytestmark = [
@@ -119,22 +120,23 @@ def test_what_attention_reads_is_multiplied_once(use_bias):
         for dense in projections
     ]
     assert eight_bit.use_eight_bits(model) == 16 * (16 + 8 + 8 + 16)
-    x = tf.constant(numbers(3, 16))
-    for dense, matrix in zip(projections, single, strict=True):
-        np.testing.assert_array_equal(dense.products(x), matrix.products(x))
+    assert tensorflow_packing.packable_weights(model) == []
+    x = tf.constant(numbers(2, 3, 16))
+    expected = [matrix.products(x) for matrix in single]
+    for found, alone in zip(layer._projected(x), expected, strict=True):
+        np.testing.assert_array_equal(tf.reshape(found, alone.shape), alone)
 
     @tf.function(autograph=False)
     def step(x):
         with kbm.layers.DecodingScope(8):
             return model(x)
 
-    before = model(tf.constant(numbers(2, 3, 16)))
-    np.testing.assert_allclose(
-        step(tf.constant(numbers(2, 3, 16))), before, 1e-5, 1e-5
-    )
-    traced = step.get_concrete_function(tf.TensorSpec([None, 3, 16]))
-    types = [op.type for op in traced.graph.get_operations()]
-    assert types.count(eight_bit.KERNEL) == 2
+    np.testing.assert_allclose(step(x), model(x), 1e-5, 1e-5)
+    # In a step of generation, and where the whole is read at once.
+    for function in (step, tf.function(model, autograph=False)):
+        traced = function.get_concrete_function(tf.TensorSpec([None, 3, 16]))
+        types = [op.type for op in traced.graph.get_operations()]
+        assert types.count(eight_bit.KERNEL) == 2
 
 
 def test_a_model_without_products_has_no_eight_bits():

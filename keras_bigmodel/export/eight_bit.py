@@ -55,10 +55,16 @@ class EightBitMatrix:
 
         x M^T = s_x s_M (q_x - 128) q_M^T = s_x s_M (q_x q_M^T - 128 sum(q_M))
 
+    A matrix may be cut into parts that cores multiply side by side. What the
+    parts of one's outputs give, those of the next one's inputs take, each part
+    by a scale of its own: the cores need not meet in between.
+
     Args:
         values: M as floats.
         bias: b, (outputs,); None: zeros.
-        parts: Into how many parts of its outputs M is cut.
+        parts: Into how many parts M is cut.
+        cuts_inputs: Whether parts have some of the inputs each, and are added
+            up, instead of some of the outputs.
     """
 
     def __init__(
@@ -66,19 +72,19 @@ class EightBitMatrix:
         values: np.ndarray,
         bias: np.ndarray | None = None,
         parts: int = 1,
+        cuts_inputs: bool = False,
     ) -> None:
-        weights, scales = quantize(np.asarray(values, "float32"))
-        self.num_parameters = weights.size
-        self._width = weights.shape[1]
-        sums = -float(_ZERO) * weights.sum(axis=1, dtype="float64")
-        arrays = [weights, sums.astype("float32"), scales]
-        if bias is not None:
-            arrays.append(np.asarray(bias, "float32"))
-        parted = (np.split(array, parts) for array in arrays)
-        # Weights, corrections, scales and perhaps biases of some outputs.
+        values = np.asarray(values, "float32")
+        self.num_parameters = values.size
+        self.num_parts = parts
+        self._width = values.shape[1]
+        self._cuts_inputs = cuts_inputs
+        biases = [bias] + [None] * (parts - 1)
+        if bias is not None and not cuts_inputs:
+            biases = np.split(bias, parts)
+        pieces = np.split(values, parts, axis=int(cuts_inputs))
         self._parts = [
-            [tf.Variable(array, trainable=False) for array in part]
-            for part in zip(*parted, strict=True)
+            _new_part(*part) for part in zip(pieces, biases, strict=True)
         ]
 
     @property
@@ -133,23 +139,61 @@ class EightBitMatrix:
         x: tf.Tensor,
         activation: Callable[[tf.Tensor], tf.Tensor] | None = None,
     ) -> tf.Tensor:
-        # Layers that read the same x share its integers.
-        integers, scale = shared(
-            ("eight bits", x.ref()), lambda: quantize_rows(x)
+        count = self.num_parts
+        if count == 1 or not self._cuts_inputs:
+            integers = _integers(x)
+            pieces = [_product(*integers, part) for part in self._parts]
+            if activation is not None:
+                pieces = [activation(piece) for piece in pieces]
+            y = pieces[0] if count == 1 else tf.concat(pieces, axis=1)
+            # Where they are wanted they are not put together at all.
+            shared(("pieces", count, y.ref()), lambda: pieces)
+            return y
+        pieces = _pieces(x, count)
+        y = tf.add_n(
+            [
+                _product(*_integers(piece), part)
+                for piece, part in zip(pieces, self._parts, strict=True)
+            ]
         )
-        found = []
-        for weights, corrections, scales, *bias in self._parts:
-            y = _multiply(
-                integers,
-                tf.bitcast(weights.read_value(), tf.qint8),
-                corrections.read_value(),
-            )
-            y.set_shape([x.shape[0], weights.shape[0]])
-            y = y * scale * scales
-            for addend in bias:
-                y = y + addend
-            found.append(y if activation is None else activation(y))
-        return found[0] if len(found) == 1 else tf.concat(found, axis=1)
+        return y if activation is None else activation(y)
+
+
+def _pieces(x: tf.Tensor, count: int) -> list[tf.Tensor]:
+    """Returns equal pieces of the columns of x, as they came if they did."""
+    return shared(
+        ("pieces", count, x.ref()), lambda: tf.split(x, count, axis=1)
+    )
+
+
+def _new_part(values: np.ndarray, bias: np.ndarray | None) -> list[tf.Variable]:
+    """Returns 8-bit weights, corrections, scales and perhaps biases."""
+    weights, scales = quantize(values)
+    sums = -float(_ZERO) * weights.sum(axis=1, dtype="float64")
+    arrays = [weights, sums.astype("float32"), scales]
+    if bias is not None:
+        arrays.append(np.asarray(bias, "float32"))
+    return [tf.Variable(array, trainable=False) for array in arrays]
+
+
+def _integers(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns what `quantize_rows` gives, once a step for all who read x."""
+    return shared(("eight bits", x.ref()), lambda: quantize_rows(x))
+
+
+def _product(
+    integers: tf.Tensor, scale: tf.Tensor, part: list[tf.Variable]
+) -> tf.Tensor:
+    """Returns the numbers of `quantize_rows` times a part, and its biases."""
+    weights, corrections, scales, *bias = part
+    y = _multiply(
+        integers,
+        tf.bitcast(weights.read_value(), tf.qint8),
+        corrections.read_value(),
+    )
+    y.set_shape([integers.shape[0], weights.shape[0]])
+    y = y * scale * scales
+    return y + bias[0] if bias else y
 
 
 def quantize_rows(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -163,12 +207,6 @@ def quantize_rows(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     # All are positive, so that leaving the fraction out rounds.
     integers = tf.cast(x / scale + (_ZERO + 0.5), tf.uint8)
     return tf.bitcast(integers, tf.quint8), scale
-
-
-def _num_parts(outputs: int, inputs: int) -> int:
-    """Returns into how many parts of its outputs a matrix is cut."""
-    fits = _LEAST_PARTED <= outputs * inputs <= _MOST_PARTED
-    return 2 if fits and outputs % 2 == 0 else 1
 
 
 def use_eight_bits(model: keras.Model) -> int:
@@ -189,16 +227,18 @@ def use_eight_bits(model: keras.Model) -> int:
     for layer in layers:
         if isinstance(layer, SelfAttention):
             projections = (
-                layer.query_projection,
                 layer.key_projection,
+                layer.query_projection,
                 layer.value_projection,
             )
-            matrices.append(_matrix_of(*projections))
-            layer.products = matrices[-1].products
+            matrices.append(_heads_matrix(*projections))
+            layer.project_heads = functools.partial(
+                _project_heads, layer, matrices[-1]
+            )
             joined.update(map(id, projections))
     for layer in layers:
         if isinstance(layer, keras.layers.Dense) and id(layer) not in joined:
-            matrices.append(_matrix_of(layer))
+            matrices.append(_matrix_of(*_values_of(layer)))
             layer.products = functools.partial(_dense, layer, matrices[-1])
             layer.call = functools.partial(_call, layer)
         elif isinstance(layer, TokenEmbedding):
@@ -208,17 +248,76 @@ def use_eight_bits(model: keras.Model) -> int:
     return sum(matrix.num_parameters for matrix in matrices)
 
 
-def _matrix_of(*layers: keras.layers.Dense) -> EightBitMatrix:
-    """Returns the kernels and biases of layers that read the same, as one."""
-    kernels = [np.transpose(layer.kernel) for layer in layers]
-    biases = [
-        layer.bias if layer.use_bias else np.zeros(len(kernel))
-        for layer, kernel in zip(layers, kernels, strict=True)
-    ]
-    values = np.concatenate(kernels)
-    has_bias = any(layer.use_bias for layer in layers)
-    bias = np.concatenate(biases) if has_bias else None
-    return EightBitMatrix(values, bias, _num_parts(*values.shape))
+def _values_of(
+    layer: keras.layers.Dense,
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Returns a kernel, (outputs, inputs), and its biases."""
+    bias = np.array(layer.bias) if layer.use_bias else None
+    return np.transpose(layer.kernel), bias
+
+
+def _matrix_of(values: np.ndarray, bias: np.ndarray | None) -> EightBitMatrix:
+    """Returns a matrix, in parts if that is sooner multiplied."""
+    outputs, inputs = values.shape
+    cuts_inputs = inputs > outputs
+    fits = _LEAST_PARTED <= values.size <= _MOST_PARTED
+    even = max(inputs, outputs) % 2 == 0
+    parts = 2 if fits and even else 1
+    return EightBitMatrix(values, bias, parts, cuts_inputs)
+
+
+def _heads_matrix(
+    key: keras.layers.Dense,
+    query: keras.layers.Dense,
+    value: keras.layers.Dense,
+) -> EightBitMatrix:
+    """Returns one matrix for keys, queries, values and queries.
+
+    A core has keys or values, and half of the queries.
+    """
+    layers = key, query, value
+    values, biases = zip(*map(_values_of, layers), strict=True)
+    bias = None
+    if any(layer.use_bias for layer in layers):
+        biases = [
+            np.zeros(len(rows)) if bias is None else bias
+            for rows, bias in zip(values, biases, strict=True)
+        ]
+        bias = np.concatenate(_halved(*biases))
+    return _matrix_of(np.concatenate(_halved(*values)), bias)
+
+
+def _halved(key: Any, query: Any, value: Any) -> tuple[Any, ...]:
+    half = len(query) // 2
+    return key, query[:half], value, query[half:]
+
+
+def _project_heads(
+    layer: SelfAttention, matrix: EightBitMatrix, x: tf.Tensor
+) -> tuple[tf.Tensor, ...]:
+    """Computes what `SelfAttention.project_heads` does."""
+    length, width = x.shape[1:]
+    y = matrix.products(tf.reshape(x, [-1, width]))
+    count = matrix.num_parts
+    heads, others = layer.num_heads, layer.num_key_value_heads
+    dim = y.shape[1] // (heads + 2 * others)
+    half = heads * dim // 2
+    sizes = [others * dim, half, others * dim, heads * dim - half]
+    columns = []
+    for piece, part in zip(
+        _pieces(y, count), np.split(np.array(sizes), count), strict=True
+    ):
+        columns.extend(tf.split(piece, part, axis=1))
+    key, first, value, second = columns
+    shape = [-1, 1] if length == 1 else [*tf.unstack(tf.shape(x)[:2])]
+    return tuple(
+        tf.reshape(rows, [*shape, number, dim])
+        for rows, number in (
+            (tf.concat([first, second], axis=1), heads),
+            (key, others),
+            (value, others),
+        )
+    )
 
 
 def _dense(

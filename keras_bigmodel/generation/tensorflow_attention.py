@@ -56,53 +56,55 @@ def attend_to_cache(
         num_lanes: Cores that parts are meant for; None: any number.
     """
     rows = tf.reshape(query, [-1, *query.shape[2:]])
+    # Known before the caches are written, which a size of theirs is not.
+    count = tf.shape(rows)[0]
     key, value = (
-        tf.reshape(x, [-1, 1, tf.shape(x)[2], x.shape[3]]) for x in (key, value)
+        tf.reshape(x, [count, 1, -1, x.shape[3]]) for x in (key, value)
     )
-    if query.shape[3] == 1:
-        parts = math.gcd(query.shape[1], _PARTS)
-        product = functools.partial(_parted, parts, num_lanes)
-        softmax = _softmax
-    else:
-        product, softmax = tf.linalg.matmul, tf.nn.softmax
-    scores = product(rows, key, adjoint_b=True)
-    if soft_cap is not None:
-        scores = soft_cap * tf.tanh(scores / soft_cap)
-    if bias is not None:
-        scores = scores + _by_rows(bias, query)
+    hidden = None
     if mask is not None:
-        scores = scores + once_a_step(
+        hidden = once_a_step(
             ("hidden", mask.ref(), *query.shape[1:3]),
             lambda: _by_rows(tf.where(mask, 0.0, HIDDEN), query),
         )
-    return tf.reshape(product(softmax(scores), value), tf.shape(query))
-
-
-def _parted(
-    parts: int,
-    num_lanes: int | None,
-    x: tf.Tensor,
-    y: tf.Tensor,
-    adjoint_b: bool = False,
-) -> tf.Tensor:
-    """Returns batched products, as many of them at a time as a part has."""
+    if bias is not None:
+        bias = _by_rows(bias, query)
+    single = query.shape[3] == 1
+    parts = math.gcd(query.shape[1], _PARTS) if single else 1
     lanes = Lanes(num_lanes)
-    # Parts of the first axis are no copies.
-    pairs = zip(tf.split(x, parts), tf.split(y, parts), strict=True)
-    found = [
+
+    def product(x: tf.Tensor, y: tf.Tensor, adjoint_b: bool) -> tf.Tensor:
+        if not single:
+            return tf.linalg.matmul(x, y, adjoint_b=adjoint_b)
         # `tf.matmul` would become an operation of oneDNN's.
-        lanes.follow(
-            functools.partial(
-                tf.raw_ops.BatchMatMulV3,
-                x=a,
-                y=b,
-                Tout=x.dtype,
-                adj_y=adjoint_b,
+        return lanes.follow(
+            lambda: tf.raw_ops.BatchMatMulV3(
+                x=x, y=y, Tout=x.dtype, adj_y=adjoint_b
             )
         )
-        for a, b in pairs
-    ]
-    return tf.concat(found, 0)
+
+    def attend(rows, key, value, *added):
+        scores = product(rows, key, adjoint_b=True)
+        if soft_cap is not None:
+            scores = soft_cap * tf.tanh(scores / soft_cap)
+        for addend in added:
+            scores = scores + addend
+        softmax = _softmax if single else tf.nn.softmax
+        return product(softmax(scores), value, adjoint_b=False)
+
+    # Parts of the first axis are no copies.
+    split = [tf.split(x, parts) for x in (rows, key, value)]
+    for addend in (bias, hidden):
+        if addend is not None:
+            whole = addend.shape[0] == 1
+            split.append(
+                [addend] * parts if whole else once_a_step(
+                    ("parts", parts, addend.ref()),
+                    lambda addend=addend: tf.split(addend, parts),
+                )
+            )
+    found = [attend(*part) for part in zip(*split, strict=True)]
+    return tf.reshape(tf.concat(found, 0), tf.shape(query))
 
 
 def _softmax(scores: tf.Tensor) -> tf.Tensor:

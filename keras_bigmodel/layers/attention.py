@@ -210,7 +210,7 @@ class SelfAttention(GroupedAttention):
 
     def _heads(self, x: Tensor, positions: Tensor) -> tuple[Tensor, ...]:
         """Returns queries (B, T, H, D), keys and values (B, K, T, D)."""
-        query, key, value = self._projected(x)
+        query, key, value = self.project_heads(x)
         if self.query_normalization is not None:
             query = self.query_normalization(query)
         if self.key_normalization is not None:
@@ -223,16 +223,15 @@ class SelfAttention(GroupedAttention):
             key_value_cache.heads_first(value),
         )
 
-    def _projected(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Returns queries, keys and values, (B, T, heads, D) each."""
-        heads, shared = self.num_heads, self.num_key_value_heads
-        if "products" in vars(self):  # All at once, as of 8-bit integers.
-            found = self._project(self.products, x, heads + 2 * shared)
-            return tuple(ops.split(found, (heads, heads + shared), axis=2))
+    def project_heads(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Returns queries, keys and values, (B, T, heads, D) each.
+
+        Exports with 8-bit weights replace it.
+        """
         return (
-            self._project(self.query_projection, x, heads),
-            self._project(self.key_projection, x, shared),
-            self._project(self.value_projection, x, shared),
+            self._project(self.query_projection, x, self.num_heads),
+            self._project(self.key_projection, x, self.num_key_value_heads),
+            self._project(self.value_projection, x, self.num_key_value_heads),
         )
 
     def _bias(self, attention_bias: Tensor | None) -> Any:

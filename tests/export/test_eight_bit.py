@@ -123,7 +123,7 @@ def test_what_attention_reads_is_multiplied_once(use_bias):
     assert tensorflow_packing.packable_weights(model) == []
     x = tf.constant(numbers(2, 3, 16))
     expected = [matrix.products(x) for matrix in single]
-    for found, alone in zip(layer._projected(x), expected, strict=True):
+    for found, alone in zip(layer.project_heads(x), expected, strict=True):
         np.testing.assert_array_equal(tf.reshape(found, alone.shape), alone)
 
     @tf.function(autograph=False)

@@ -142,7 +142,10 @@ class EightBitMatrix:
         count = self.num_parts
         if count == 1 or not self._cuts_inputs:
             integers = _integers(x)
-            pieces = [_product(*integers, part) for part in self._parts]
+            pieces = [
+                _product(*integers, part, is_whole=count == 1)
+                for part in self._parts
+            ]
             if activation is not None:
                 pieces = [activation(piece) for piece in pieces]
             y = pieces[0] if count == 1 else tf.concat(pieces, axis=1)
@@ -152,7 +155,7 @@ class EightBitMatrix:
         pieces = _pieces(x, count)
         y = tf.add_n(
             [
-                _product(*_integers(piece), part)
+                _product(*_integers(piece), part, is_whole=False)
                 for piece, part in zip(pieces, self._parts, strict=True)
             ]
         )
@@ -182,7 +185,10 @@ def _integers(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _product(
-    integers: tf.Tensor, scale: tf.Tensor, part: list[tf.Variable]
+    integers: tf.Tensor,
+    scale: tf.Tensor,
+    part: list[tf.Variable],
+    is_whole: bool,
 ) -> tf.Tensor:
     """Returns the numbers of `quantize_rows` times a part, and its biases."""
     weights, corrections, scales, *bias = part
@@ -192,7 +198,11 @@ def _product(
         corrections.read_value(),
     )
     y.set_shape([integers.shape[0], weights.shape[0]])
-    y = y * scale * scales
+    y = y * scale
+    # TensorFlow has two factors multiplied with each other first, while the
+    # product is made: that wakes the core for the second part in time, but is
+    # in the way where all cores do one product.
+    y = tf.math.multiply_no_nan(y, scales) if is_whole else y * scales
     return y + bias[0] if bias else y
 
 

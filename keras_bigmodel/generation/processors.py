@@ -44,9 +44,9 @@ class Penalties:
         """Returns the logits after the three penalties."""
         generated = memory["generated"]
         occurred = memory["prompt"] + generated > 0
-        factor = parameters["repetition_penalty"][:, None]
-        scaled = ops.where(logits > 0, logits / factor, logits * factor)
-        logits = ops.where(occurred, scaled, logits)
+        logits = penalize_repetition(
+            logits, occurred, parameters["repetition_penalty"]
+        )
         presence = parameters["presence_penalty"][:, None]
         logits = logits - presence * ops.cast(generated > 0, "float32")
         frequency = parameters["frequency_penalty"][:, None]
@@ -61,13 +61,35 @@ class Penalties:
         return {**memory, "generated": generated}
 
 
-def _count(counts: Tensor, token_ids: Tensor, amounts: Tensor) -> Tensor:
-    """Adds `amounts`, (B, T), to the counts, (B, V), of the tokens."""
+def penalize_repetition(
+    logits: Tensor, occurred: Tensor, penalty: Tensor
+) -> Tensor:
+    """Returns the logits, those of tokens that occurred less by a factor.
+
+    Args:
+        logits: float32, (B, V).
+        occurred: Booleans, (B, V).
+        penalty: float32, (B,); 1 changes nothing.
+    """
+    factor = penalty[:, None]
+    scaled = ops.where(logits > 0, logits / factor, logits * factor)
+    return ops.where(occurred, scaled, logits)
+
+
+def places(token_ids: Tensor) -> Tensor:
+    """Returns where the tokens, (B, T), are in (B, V): int32 (B * T, 2)."""
     rows = ops.arange(ops.shape(token_ids)[0], dtype="int32")[:, None]
     rows = ops.broadcast_to(rows, ops.shape(token_ids))
-    where = ops.reshape(ops.stack([rows, token_ids], axis=-1), (-1, 2))
+    return ops.reshape(ops.stack([rows, token_ids], axis=-1), (-1, 2))
+
+
+def _count(counts: Tensor, token_ids: Tensor, amounts: Tensor) -> Tensor:
+    """Adds `amounts`, (B, T), to the counts, (B, V), of the tokens."""
     return ops.scatter_update(
-        counts, where, ops.reshape(amounts, (-1,)), reduction="add"
+        counts,
+        places(token_ids),
+        ops.reshape(amounts, (-1,)),
+        reduction="add",
     )
 
 

@@ -6,7 +6,6 @@ products are done side by side in a few parts. Axes as in dot_product.py, and R
 for the heads of all rows.
 """
 
-import functools
 import math
 from typing import Any
 
@@ -98,7 +97,9 @@ def attend_to_cache(
         if addend is not None:
             whole = addend.shape[0] == 1
             split.append(
-                [addend] * parts if whole else once_a_step(
+                [addend] * parts
+                if whole
+                else once_a_step(
                     ("parts", parts, addend.ref()),
                     lambda addend=addend: tf.split(addend, parts),
                 )

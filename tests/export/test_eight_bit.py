@@ -100,11 +100,12 @@ def test_a_language_model_generates_with_its_cache():
 
 
 @pytest.mark.parametrize("use_bias", [True, False, ("query", "value")])
-def test_what_attention_reads_is_multiplied_once(use_bias):
+@pytest.mark.parametrize("width", [16, 400])
+def test_what_attention_reads_is_multiplied_once(use_bias, width):
     layer = kbm.layers.SelfAttention(
         4, num_key_value_heads=2, use_bias=use_bias, causal=True
     )
-    inputs = keras.Input((None, 16))
+    inputs = keras.Input((None, width))
     model = keras.Model(inputs, layer(inputs))
     for weight in layer.weights:
         weight.assign(numbers(*weight.shape))
@@ -119,12 +120,13 @@ def test_what_attention_reads_is_multiplied_once(use_bias):
         )
         for dense in projections
     ]
-    assert eight_bit.use_eight_bits(model) == 16 * (16 + 8 + 8 + 16)
+    assert eight_bit.use_eight_bits(model) == 3 * width**2
     assert tensorflow_packing.packable_weights(model) == []
-    x = tf.constant(numbers(2, 3, 16))
+    x = tf.constant(numbers(2, 3, width))
     expected = [matrix.products(x) for matrix in single]
     for found, alone in zip(layer.project_heads(x), expected, strict=True):
-        np.testing.assert_array_equal(tf.reshape(found, alone.shape), alone)
+        found = tf.reshape(found, alone.shape)
+        np.testing.assert_allclose(found, alone, 1e-5, 1e-5)
 
     @tf.function(autograph=False)
     def step(x):
@@ -134,9 +136,11 @@ def test_what_attention_reads_is_multiplied_once(use_bias):
     np.testing.assert_allclose(step(x), model(x), 1e-5, 1e-5)
     # In a step of generation, and where the whole is read at once.
     for function in (step, tf.function(model, autograph=False)):
-        traced = function.get_concrete_function(tf.TensorSpec([None, 3, 16]))
+        spec = tf.TensorSpec([None, 3, width])
+        traced = function.get_concrete_function(spec)
         types = [op.type for op in traced.graph.get_operations()]
-        assert types.count(eight_bit.KERNEL) == 2
+        # Two matrices, whole or each in two parts if it is larger.
+        assert types.count(eight_bit.KERNEL) == (2 if width == 16 else 3)
 
 
 def test_a_model_without_products_has_no_eight_bits():
@@ -154,7 +158,57 @@ def test_parts_and_an_activation_change_nothing():
     parted = eight_bit.EightBitMatrix(matrix, bias, parts=2)
     products = tf.function(parted.products, autograph=False)
     np.testing.assert_allclose(products(x), whole, 1e-6, 1e-6)
-    np.testing.assert_array_equal(products(x, tf.nn.relu), tf.nn.relu(whole))
+    np.testing.assert_array_equal(
+        products(x, tf.nn.relu), tf.nn.relu(products(x))
+    )
+
+
+def test_parts_of_the_inputs_have_their_own_scales():
+    matrix, bias = numbers(17, 14), numbers(17, seed=2)
+    x = numbers(5, 14, seed=1)
+    x[:, 7:] *= 1e-3  # A common scale would leave little of them.
+    ours = eight_bit.EightBitMatrix(matrix, bias, parts=2, cuts_inputs=True)
+    expected = bias + sum(
+        reference(x[:, half].astype("float64"), matrix[:, half])
+        for half in (slice(7), slice(7, None))
+    )
+    products = ours.products(tf.constant(x))
+    np.testing.assert_allclose(products, expected, 1e-4, 1e-4)
+    np.testing.assert_array_equal(
+        ours.products(tf.constant(x), tf.nn.relu), tf.nn.relu(products)
+    )
+    alone = ours.products(tf.constant(x[:1]))
+    np.testing.assert_array_equal(alone, products[:1])
+
+
+def test_parts_of_a_step_meet_at_its_end_alone():
+    layer = kbm.layers.FeedForward(1024)
+    inputs = keras.Input((None, 256))
+    model = keras.Model(inputs, layer(inputs))
+    x = numbers(3, 1, 256)
+    before = np.asarray(model(x))
+    eight_bit.use_eight_bits(model)
+
+    @tf.function(autograph=False)
+    def step(x):
+        with kbm.layers.DecodingScope(8):
+            return model(x)
+
+    outputs = step.get_concrete_function(tf.TensorSpec([None, 1, 256])).outputs
+    seen, waiting, types = set(), [outputs[0].op], []
+    while waiting:
+        op = waiting.pop()
+        if op.name not in seen:
+            seen.add(op.name)
+            types.append(op.type)
+            waiting += [tensor.op for tensor in op.inputs]
+    assert types.count(eight_bit.KERNEL) == 4
+    assert types.count("AddN") == 1
+    assert not {"ConcatV2", "Split", "SplitV"} & set(types)
+    after = step(x)
+    np.testing.assert_allclose(after, model(x), 1e-5, 1e-5)
+    error = np.linalg.norm(after - before) / np.linalg.norm(before)
+    assert 0 < error < 0.02
 
 
 def test_a_dense_layer_of_some_size_is_cut():

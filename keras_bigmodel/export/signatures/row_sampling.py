@@ -5,7 +5,7 @@ from typing import Any
 
 from keras import ops
 
-from keras_bigmodel.generation.processors import Penalties
+from keras_bigmodel.generation.processors import penalize_repetition, places
 from keras_bigmodel.generation.samplers import Greedy, Sample
 
 Tensor = Any
@@ -48,8 +48,21 @@ class RowSampler:
 
 
 @dataclasses.dataclass(frozen=True)
-class RowPenalty(Penalties):
-    """The repetition penalty, which costs nothing where no row has one."""
+class RowPenalty:
+    """The repetition penalty, which costs little where no row has one.
+
+    Args:
+        vocabulary_size: Number of tokens.
+    """
+
+    vocabulary_size: int
+
+    def start(self, prompt_ids: Tensor, visible: Tensor) -> dict[str, Tensor]:
+        """Returns which tokens are in the prompts, (B, V)."""
+        shape = (ops.shape(prompt_ids)[0], self.vocabulary_size)
+        # Padding stands behind, where the first token is for once more.
+        token_ids = ops.where(visible, prompt_ids, prompt_ids[:, :1])
+        return {"occurred": _mark(ops.zeros(shape, "bool"), token_ids)}
 
     def process(
         self,
@@ -60,12 +73,21 @@ class RowPenalty(Penalties):
     ) -> Tensor:
         """Returns the logits after the penalty."""
         penalty = parameters["repetition_penalty"]
-        none = ops.zeros_like(penalty)
-        others = {"presence_penalty": none, "frequency_penalty": none}
+        return ops.cond(
+            ops.any(penalty != 1.0),
+            lambda: penalize_repetition(logits, memory["occurred"], penalty),
+            lambda: logits,
+        )
 
-        def penalized() -> Tensor:
-            return Penalties.process(
-                self, logits, memory, count, {**parameters, **others}
-            )
+    def update(
+        self, memory: dict[str, Tensor], picked: Tensor
+    ) -> dict[str, Tensor]:
+        """Marks the picked tokens."""
+        return {"occurred": _mark(memory["occurred"], picked[:, None])}
 
-        return ops.cond(ops.any(penalty != 1.0), penalized, lambda: logits)
+
+def _mark(occurred: Tensor, token_ids: Tensor) -> Tensor:
+    """Returns `occurred`, (B, V), with tokens, (B, T), that have too."""
+    where = places(token_ids)
+    yes = ops.ones((ops.shape(where)[0],), "bool")
+    return ops.scatter_update(occurred, where, yes)

@@ -59,14 +59,21 @@ def test_options_that_leave_all_are_plain_sampling():
 
 def test_the_penalty_is_that_of_generation():
     prompt = tf.constant([[1, 2], [3, 3], [4, 5], [6, 7], [8, 9]])
-    penalty = RowPenalty(11)
-    memory = penalty.start(prompt, tf.ones_like(prompt, tf.bool))
+    visible = tf.constant([[True, True]] * 4 + [[True, False]])
     logits, count = tf.constant(LOGITS), tf.zeros([5], tf.int32)
-    same = penalty.process(logits, memory, count, rows())
-    np.testing.assert_array_equal(same, LOGITS)
     options = rows(repetition_penalty=[1, 2, 3, 0.5, 1.1])
     none = {"presence_penalty": tf.zeros(5), "frequency_penalty": tf.zeros(5)}
-    expected = Penalties(11).process(logits, memory, count, options | none)
-    changed = penalty.process(logits, memory, count, options)
-    np.testing.assert_array_equal(changed, expected)
-    assert np.any(changed != LOGITS)
+    ours, plain = RowPenalty(11), Penalties(11)
+    memories = [part.start(prompt, visible) for part in (ours, plain)]
+    for picked in ([5, 6, 7, 8, 10], [0, 6, 1, 2, 3]):
+        memory, expected = memories
+        same = ours.process(logits, memory, count, rows())
+        np.testing.assert_array_equal(same, LOGITS)
+        changed = ours.process(logits, memory, count, options)
+        expected = plain.process(logits, expected, count, options | none)
+        np.testing.assert_array_equal(changed, expected)
+        assert np.any(changed != LOGITS)
+        memories = [
+            part.update(memory, tf.constant(picked))
+            for part, memory in zip((ours, plain), memories, strict=True)
+        ]

@@ -82,35 +82,37 @@ def attend_to_cache(
             )
         )
 
-    def attend(rows, key, value, *added):
-        scores = product(rows, key, adjoint_b=True)
+    def probabilities(scores: tf.Tensor, *added: tf.Tensor) -> tf.Tensor:
         if soft_cap is not None:
             scores = soft_cap * tf.tanh(scores / soft_cap)
         for addend in added:
             scores = scores + addend
-        softmax = _softmax if single else tf.nn.softmax
-        return product(softmax(scores), value, adjoint_b=False)
+        return _softmax(scores) if single else tf.nn.softmax(scores)
 
     # Parts of the first axis are no copies.
-    split = [tf.split(x, parts) for x in (rows, key, value)]
-    for addend in (bias, hidden):
-        if addend is not None:
-            whole = addend.shape[0] == 1
-            split.append(
-                [addend] * parts
-                if whole
-                else once_a_step(
-                    ("parts", parts, addend.ref()),
-                    lambda addend=addend: tf.split(addend, parts),
-                )
-            )
-    found = [attend(*part) for part in zip(*split, strict=True)]
+    rows, key, value = (tf.split(x, parts) for x in (rows, key, value))
+    scores = [product(*pair, True) for pair in zip(rows, key, strict=True)]
+    found = map(
+        probabilities,
+        scores,
+        *(_split(x, parts) for x in (bias, hidden) if x is not None),
+    )
+    found = [product(*pair, False) for pair in zip(found, value, strict=True)]
     return tf.reshape(tf.concat(found, 0), tf.shape(query))
 
 
+def _split(added: tf.Tensor, parts: int) -> list[tf.Tensor]:
+    """Returns what is added to the scores of some rows each."""
+    if added.shape[0] == 1:
+        return [added] * parts
+    return once_a_step(
+        ("parts", parts, added.ref()), lambda: tf.split(added, parts)
+    )
+
+
 def _softmax(scores: tf.Tensor) -> tf.Tensor:
-    powers = tf.exp(scores - tf.reduce_max(scores, -1, keepdims=True))
-    return powers / tf.reduce_sum(powers, -1, keepdims=True)
+    # oneDNN has no logarithm of it to put in the way.
+    return tf.exp(tf.nn.log_softmax(scores))
 
 
 def _by_rows(added: tf.Tensor, query: tf.Tensor) -> tf.Tensor:

@@ -197,7 +197,6 @@ def _product(
         tf.bitcast(weights.read_value(), tf.qint8),
         corrections.read_value(),
     )
-    y.set_shape([integers.shape[0], weights.shape[0]])
     y = y * scale
     # TensorFlow has two factors multiplied with each other first, while the
     # product is made: that wakes the core for the second part in time, but is
@@ -248,7 +247,9 @@ def use_eight_bits(model: keras.Model) -> int:
             joined.update(map(id, projections))
     for layer in layers:
         if isinstance(layer, keras.layers.Dense) and id(layer) not in joined:
-            matrices.append(_matrix_of(*_values_of(layer)))
+            values, bias = _values_of(layer)
+            outputs, inputs = values.shape
+            matrices.append(_matrix_of(values, bias, inputs > outputs))
             layer.products = functools.partial(_dense, layer, matrices[-1])
             layer.call = functools.partial(_call, layer)
         elif isinstance(layer, TokenEmbedding):
@@ -266,12 +267,12 @@ def _values_of(
     return np.transpose(layer.kernel), bias
 
 
-def _matrix_of(values: np.ndarray, bias: np.ndarray | None) -> EightBitMatrix:
+def _matrix_of(
+    values: np.ndarray, bias: np.ndarray | None, cuts_inputs: bool
+) -> EightBitMatrix:
     """Returns a matrix, in parts if that is sooner multiplied."""
-    outputs, inputs = values.shape
-    cuts_inputs = inputs > outputs
     fits = _LEAST_PARTED <= values.size <= _MOST_PARTED
-    even = max(inputs, outputs) % 2 == 0
+    even = values.shape[int(cuts_inputs)] % 2 == 0
     parts = 2 if fits and even else 1
     return EightBitMatrix(values, bias, parts, cuts_inputs)
 
@@ -294,7 +295,9 @@ def _heads_matrix(
             for rows, bias in zip(values, biases, strict=True)
         ]
         bias = np.concatenate(_halved(*biases))
-    return _matrix_of(np.concatenate(_halved(*values)), bias)
+    # Parts of the outputs, for they are where the heads are told apart.
+    values = np.concatenate(_halved(*values))
+    return _matrix_of(values, bias, cuts_inputs=False)
 
 
 def _halved(key: Any, query: Any, value: Any) -> tuple[Any, ...]:
@@ -319,7 +322,7 @@ def _project_heads(
     ):
         columns.extend(tf.split(piece, part, axis=1))
     key, first, value, second = columns
-    shape = [-1, 1] if length == 1 else [*tf.unstack(tf.shape(x)[:2])]
+    shape = [-1, 1] if length == 1 else tf.unstack(tf.shape(x)[:2])
     return tuple(
         tf.reshape(rows, [*shape, number, dim])
         for rows, number in (
@@ -390,4 +393,6 @@ def _multiply(
     }
     graph = tf.compat.v1.get_default_graph()
     made = graph.create_op(KERNEL, inputs, attrs=attributes, name="product")
-    return made.outputs[0]
+    (y,) = made.outputs
+    y.set_shape([x.shape[0], weights.shape[0]])
+    return y

@@ -89,7 +89,8 @@ def attend_to_cache(
             scores = scores + addend
         return _softmax(scores) if single else tf.nn.softmax(scores)
 
-    # Parts of the first axis are no copies.
+    # Parts of the first axis are no copies. All scores come before all values,
+    # so that every lane has some of both.
     rows, key, value = (tf.split(x, parts) for x in (rows, key, value))
     scores = [product(*pair, True) for pair in zip(rows, key, strict=True)]
     found = map(

@@ -143,6 +143,19 @@ def test_what_attention_reads_is_multiplied_once(use_bias, width):
         assert types.count(eight_bit.KERNEL) == (2 if width == 16 else 3)
 
 
+@pytest.mark.parametrize("head_dim", [170, 171])
+def test_heads_narrower_than_what_they_read(head_dim):
+    layer = kbm.layers.SelfAttention(1, head_dim, causal=True)
+    inputs = keras.Input((None, 600))
+    model = keras.Model(inputs, layer(inputs))
+    x = numbers(2, 3, 600)
+    before = np.asarray(model(x))
+    eight_bit.use_eight_bits(model)
+    after = np.asarray(model(x))
+    error = np.linalg.norm(after - before) / np.linalg.norm(before)
+    assert 0 < error < 0.05
+
+
 def test_a_model_without_products_has_no_eight_bits():
     assert eight_bit.use_eight_bits(kbm.models.lstm_lm(5, 1, 3)) > 0
     inputs = keras.Input((3,))

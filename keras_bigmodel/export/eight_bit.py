@@ -16,6 +16,10 @@ import tensorflow as tf
 from tensorflow.core.framework.attr_value_pb2 import AttrValue
 from tensorflow.python.framework import kernels
 
+from keras_bigmodel.generation.tensorflow_parts import (
+    pieces_of,
+    put_together,
+)
 from keras_bigmodel.layers.attention import SelfAttention
 from keras_bigmodel.layers.decoding import shared
 from keras_bigmodel.layers.token_embedding import TokenEmbedding
@@ -148,25 +152,16 @@ class EightBitMatrix:
             ]
             if activation is not None:
                 pieces = [activation(piece) for piece in pieces]
-            y = pieces[0] if count == 1 else tf.concat(pieces, axis=1)
-            # Where they are wanted they are not put together at all.
-            shared(("pieces", count, y.ref()), lambda: pieces)
-            return y
-        pieces = _pieces(x, count)
+            return put_together(pieces)
         y = tf.add_n(
             [
                 _product(*_integers(piece), part, is_whole=False)
-                for piece, part in zip(pieces, self._parts, strict=True)
+                for piece, part in zip(
+                    pieces_of(x, count), self._parts, strict=True
+                )
             ]
         )
         return y if activation is None else activation(y)
-
-
-def _pieces(x: tf.Tensor, count: int) -> list[tf.Tensor]:
-    """Returns equal pieces of the columns of x, as they came if they did."""
-    return shared(
-        ("pieces", count, x.ref()), lambda: tf.split(x, count, axis=1)
-    )
 
 
 def _new_part(values: np.ndarray, bias: np.ndarray | None) -> list[tf.Variable]:
@@ -318,7 +313,7 @@ def _project_heads(
     sizes = [others * dim, half, others * dim, heads * dim - half]
     columns = []
     for piece, part in zip(
-        _pieces(y, count), np.split(np.array(sizes), count), strict=True
+        pieces_of(y, count), np.split(np.array(sizes), count), strict=True
     ):
         columns.extend(tf.split(piece, part, axis=1))
     key, first, value, second = columns

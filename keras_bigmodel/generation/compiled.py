@@ -10,7 +10,7 @@ from keras_bigmodel.layers import dot_product
 
 _ATTRIBUTE = "_keras_bigmodel_programs"
 _VARIABLES = "_keras_bigmodel_program_variables"
-_ARE_SETTLED = "_keras_bigmodel_weights_are_settled"
+_UNSETTLED = "_keras_bigmodel_unsettled_programs"
 
 
 def compiled_program(
@@ -37,21 +37,23 @@ def compiled_program(
     if not same or len(traced) != len(variables):
         # Adapters or 8-bit weights came or went: programs know the old ones.
         kept[_VARIABLES], kept[_ATTRIBUTE] = variables, {}
-        kept[_ARE_SETTLED] = False
+        kept[_UNSETTLED] = {}
     programs = kept.setdefault(_ATTRIBUTE, {})
+    unsettled = kept.setdefault(_UNSETTLED, {})
     key = (key, jit_compile)
     if key not in programs:
+        unsettled[key] = _memory_in_use()
         programs[key] = _compile(model, make_program(), jit_compile)
-    elif not kept.get(_ARE_SETTLED):
+    elif key in unsettled:
         # A first call would wait for it, and a single one gains nothing.
-        _settle(variables)
-        kept[_ARE_SETTLED] = True
+        _settle(variables, unsettled.pop(key))
     return programs[key]
 
 
 def forget(model: keras.Model) -> None:
     """Drops a model's compiled programs."""
-    model.__dict__.pop(_ATTRIBUTE, None)
+    for name in (_ATTRIBUTE, _UNSETTLED):
+        model.__dict__.pop(name, None)
 
 
 def kernels_for(
@@ -77,15 +79,26 @@ def kernels_for(
         part_bytes,
     )
 
-    return StepKernels(pack_weights, rows, part_bytes(), num_cores())
+    return StepKernels(
+        pack_weights, rows, part_bytes(), num_cores(), copies_columns=True
+    )
 
 
-def _settle(variables: list[keras.Variable]) -> None:
-    """Has weights lie where steps read them fastest."""
+def _memory_in_use() -> set[int]:
+    if keras.config.backend() != "tensorflow":
+        return set()
+    from keras_bigmodel.generation import tensorflow_pages
+
+    return tensorflow_pages.pages_in_use()
+
+
+def _settle(variables: list[keras.Variable], before: set[int]) -> None:
+    """Has weights, and copies made since, lie where steps read them fastest."""
     if keras.config.backend() == "tensorflow":
         from keras_bigmodel.generation import tensorflow_pages
 
-        tensorflow_pages.use_huge_pages([v.value for v in variables])
+        values = [variable.value for variable in variables]
+        tensorflow_pages.use_huge_pages(values, before)
 
 
 def _compile(model: keras.Model, program: Any, jit_compile: bool) -> Any:

@@ -9,7 +9,7 @@ import keras
 from keras_bigmodel.generation import compiled
 from keras_bigmodel.generation.step_rows import MOST_ROWS, SEVERAL_ROWS
 
-_DIGEST = "_keras_bigmodel_digest"
+_PACKED = "_keras_bigmodel_packed_weights"
 _CHANGES = "_keras_bigmodel_weights_change"
 
 # Smaller models sit in the CPU's own caches, and a few tokens are made before
@@ -68,11 +68,13 @@ def decide(
     fits = _LEAST_BYTES <= size <= _SHARE_OF_MEMORY * _memory()
     if not weights or not (fits or wanted):
         return False
-    digest = tensorflow_packing.digest(weights)
-    if kept.setdefault(_DIGEST, digest) == digest:
+    if _PACKED not in kept:
+        kept[_PACKED] = tensorflow_packing.hold(weights)
+        return True
+    if tensorflow_packing.are_held(kept[_PACKED], weights):
         return True
     compiled.forget(model)
-    kept[_DIGEST] = digest
+    kept[_PACKED] = tensorflow_packing.hold(weights)
     kept[_CHANGES] = True
     return bool(wanted)
 

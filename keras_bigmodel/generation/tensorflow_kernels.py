@@ -4,6 +4,7 @@ They are for graphs that run as they are: XLA has no kernel for some, and is
 faster without the others.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -22,10 +23,12 @@ from keras_bigmodel.generation.tensorflow_attention import (
 from keras_bigmodel.generation.tensorflow_packing import (
     is_plain,
     packed_product,
+    packed_projection,
 )
 from keras_bigmodel.generation.tensorflow_parts import (
     PART_BYTES,
     Lanes,
+    num_parts,
     parted_product,
     product_with_table,
 )
@@ -76,6 +79,8 @@ class StepKernels(Kernels):
         rows: The least and the most rows that a step has.
         part_bytes: Bytes of weights that a core does alone.
         num_lanes: Cores that parts are meant for; None: any number.
+        copies_columns: Whether copies of some weights may be kept with the
+            graph, a third more than what is packed.
     """
 
     growth = PromptKernels.growth
@@ -86,6 +91,7 @@ class StepKernels(Kernels):
         rows: tuple[int, float] = ANY_ROWS,
         part_bytes: int = PART_BYTES,
         num_lanes: int | None = None,
+        copies_columns: bool = False,
     ) -> None:
         self._packs = pack_weights
         # Steps that may have fewer and more rows always get as many.
@@ -93,6 +99,7 @@ class StepKernels(Kernels):
         self._rows = rows
         self._part_bytes = part_bytes
         self._num_lanes = num_lanes
+        self._copies_columns = copies_columns
 
     def for_prompts(self) -> Kernels:
         """Returns the kernels to read prompts with."""
@@ -184,15 +191,14 @@ class StepKernels(Kernels):
         """
         if not is_plain(layer) or x.dtype != tf.float32:
             return super().project(layer, x, activation)
-        product = packed_product if self._packs else tf.matmul
         kernel = tf.convert_to_tensor(layer.kernel)
-        if self._rows[0] > MOST_ROWS:
-            y = product(x, kernel)
-        else:
-            lanes = shared("lanes", lambda: Lanes(self._num_lanes))
-            y = parted_product(x, kernel, self._part_bytes, product, lanes)
-        if layer.use_bias:
-            y = y + tf.convert_to_tensor(layer.bias)
+        lanes = shared("lanes", lambda: Lanes(self._num_lanes))
+        most = math.inf if self._rows[0] > MOST_ROWS else self._part_bytes
+        if self._packs:
+            options = num_parts(kernel, most), lanes, self._copies_columns
+            return packed_projection(layer, x, activation, *options)
+        bias = tf.convert_to_tensor(layer.bias) if layer.use_bias else None
+        y = parted_product(x, kernel, most, bias, lanes)
         return y if activation is None else activation(y)
 
     def normalize(self, layer: keras.layers.Layer, x: tf.Tensor) -> tf.Tensor:

@@ -6,16 +6,31 @@ keeps the copy, so that this is for weights that do not change. The op has no
 Python function of its own and is put into graphs by its name.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework.attr_value_pb2 import AttrValue
 from tensorflow.python.framework import kernels
 
+from keras_bigmodel.generation.tensorflow_parts import (
+    Lanes,
+    pieces_of,
+    put_together,
+)
+from keras_bigmodel.layers import activations
 from keras_bigmodel.layers.token_embedding import TokenEmbedding
 
 KERNEL = "_MklNativeFusedMatMul"
+# What the kernel does with a product before it is written.
+_FUSED = {
+    activations.gelu: b"GeluExact",
+    activations.gelu_tanh: b"GeluApproximate",
+    keras.ops.relu: b"Relu",
+}
 
 
 def is_available() -> bool:
@@ -25,16 +40,26 @@ def is_available() -> bool:
 
 
 def packed_product(
-    x: tf.Tensor, weights: tf.Tensor, transpose: bool = False
+    x: tf.Tensor,
+    weights: tf.Tensor,
+    transpose: bool = False,
+    bias: tf.Tensor | None = None,
+    activation: Callable[[tf.Tensor], tf.Tensor] | None = None,
 ) -> tf.Tensor:
-    """Returns x W, W as it was when the graph first ran.
+    """Returns f(x W + b), W as it was when the graph first ran.
 
     Args:
         x: float32, (rows, inputs), always fewer than `BLOCK_ROWS` or never:
             otherwise W would be packed anew at each change.
         weights: W, float32, (inputs, outputs).
         transpose: Whether `weights` is W^T.
+        bias: b, float32, (outputs,); None: zeros.
+        activation: f, of each number by itself; None: nothing.
     """
+    fused = [b"BiasAdd"]  # There is no such product without a bias.
+    if activation in _FUSED:
+        fused.append(_FUSED[activation])
+        activation = None
     weights = tf.convert_to_tensor(weights)
     outputs = weights.shape[0 if transpose else 1]
     attributes = {
@@ -42,23 +67,70 @@ def packed_product(
         "transpose_a": AttrValue(b=False),
         "transpose_b": AttrValue(b=transpose),
         "num_args": AttrValue(i=1),
-        "fused_ops": AttrValue(
-            # There is no such product without a bias.
-            list=AttrValue.ListValue(s=[b"BiasAdd"])
-        ),
+        "fused_ops": AttrValue(list=AttrValue.ListValue(s=fused)),
         "is_filter_const": AttrValue(b=True),
         "_kernel": AttrValue(s=b"MklNameChangeOp"),
     }
     graph = tf.compat.v1.get_default_graph()
-    made = graph.create_op(
-        KERNEL,
-        [x, weights, tf.zeros([outputs])],
-        attrs=attributes,
-        name="product",
-    )
+    inputs = [x, weights, tf.zeros([outputs]) if bias is None else bias]
+    made = graph.create_op(KERNEL, inputs, attrs=attributes, name="product")
     (y,) = made.outputs
     y.set_shape([x.shape[0], outputs])
-    return y
+    return y if activation is None else activation(y)
+
+
+def packed_projection(
+    layer: keras.layers.Dense,
+    x: tf.Tensor,
+    activation: Callable[[tf.Tensor], tf.Tensor] | None,
+    parts: int,
+    lanes: Lanes,
+    copies_columns: bool,
+) -> tf.Tensor:
+    """Returns what a Dense layer gives, its weights packed in parts.
+
+    They are parts of its inputs, which lie together. What an activation widens
+    is better cut by its outputs: each part goes through the activation and
+    into a part of the next layer by itself, and the cores meet once in a
+    feed-forward network.
+
+    Args:
+        layer: The layer.
+        x: (rows, inputs).
+        activation: Applied to it; None: nothing.
+        parts: Into how many its kernel is cut.
+        lanes: In which the products follow one another.
+        copies_columns: Whether parts of outputs may be copied and kept.
+    """
+    weights = tf.convert_to_tensor(layer.kernel)
+    bias = tf.convert_to_tensor(layer.bias) if layer.use_bias else None
+    inputs, outputs = weights.shape
+    if parts == 1:
+        return packed_product(x, weights, False, bias, activation)
+    none = [None] * parts
+
+    def products(*factors: Any) -> list[tf.Tensor]:
+        return [
+            lanes.follow(partial(packed_product, a, b, False, *rest))
+            for a, b, *rest in zip(*factors, strict=True)
+        ]
+
+    widens = activation is not None and outputs > inputs
+    if copies_columns and widens and outputs % parts == 0:
+        biases = none if bias is None else tf.split(bias, parts)
+        columns = _columns(layer, parts)
+        return put_together(
+            products([x] * parts, columns, biases, [activation] * parts)
+        )
+    rows = tf.split(weights, parts)
+    y = tf.add_n(products(pieces_of(x, parts), rows, [bias, *none[1:]]))
+    return y if activation is None else activation(y)
+
+
+def _columns(layer: keras.layers.Dense, parts: int) -> list[tf.Tensor]:
+    """Returns a kernel cut by its outputs, once for all runs of a graph."""
+    with tf.init_scope():
+        return tf.split(tf.convert_to_tensor(layer.kernel), parts, axis=1)
 
 
 def is_plain(layer: keras.layers.Dense) -> bool:
@@ -89,24 +161,27 @@ def packable_weights(model: keras.Model) -> list[tf.Variable]:
     return found
 
 
-def digest(values: Sequence[tf.Variable]) -> bytes:
-    """Returns what tells these numbers from others, 8 bytes each.
+def hold(variables: Sequence[tf.Variable]) -> list[tf.Tensor]:
+    """Returns the values of variables, which are not copied.
+
+    TensorFlow writes into a variable's memory as long as nobody else holds it:
+    a variable that is changed gets new memory for the time being.
+    """
+    for variable in variables:
+        # Those that were changed in a few rows are copied by every reader.
+        tf.raw_ops.DisableCopyOnRead(resource=variable.handle)
+    return [tf.convert_to_tensor(variable) for variable in variables]
+
+
+def are_held(values: list[tf.Tensor], variables: Sequence[tf.Variable]) -> bool:
+    """Tells whether variables have not been changed since.
 
     Args:
-        values: Variables, of any shapes.
+        values: What `hold` gave.
+        variables: Those that it was given, or others.
     """
-    values = [tf.convert_to_tensor(value) for value in values]
-    return _fingerprints(values).numpy().tobytes()
+    return _addresses(values) == _addresses(hold(variables))
 
 
-@tf.function(autograph=False)
-def _fingerprints(values: list[tf.Tensor]) -> tf.Tensor:
-    return tf.concat(
-        [
-            tf.raw_ops.Fingerprint(
-                data=tf.reshape(value, [1, -1]), method="farmhash64"
-            )
-            for value in values
-        ],
-        axis=0,
-    )
+def _addresses(values: list[tf.Tensor]) -> list[int]:
+    return [np.asarray(memoryview(value)).ctypes.data for value in values]

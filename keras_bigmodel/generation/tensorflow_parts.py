@@ -6,10 +6,10 @@ product is cut into parts which a core does alone, and TensorFlow's executor,
 which never waits for all of them at once, hands the parts to the cores.
 """
 
-import functools
 import os
 import pathlib
 from collections.abc import Callable
+from functools import partial
 
 import tensorflow as tf
 
@@ -18,6 +18,7 @@ from keras_bigmodel.generation.step_rows import (
     MOST_ROWS,
     SEVERAL_ROWS,
 )
+from keras_bigmodel.layers.decoding import shared
 
 # A core of most servers has at least 1 MiB of cache of its own; oneDNN does
 # alone what fits into it.
@@ -97,26 +98,53 @@ def parted_product(
     x: tf.Tensor,
     weights: tf.Tensor,
     part_bytes: int,
-    product: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] = tf.matmul,
+    bias: tf.Tensor | None = None,
     lanes: Lanes | None = None,
 ) -> tf.Tensor:
-    """Returns x W as a sum of products of parts.
+    """Returns x W + b as a sum of products of parts.
 
     Args:
         x: (rows, inputs).
         weights: W, (inputs, outputs).
         part_bytes: Bytes of weights in a part at most.
-        product: How to multiply.
+        bias: b, (outputs,); None: zeros.
         lanes: In which the products follow one another.
     """
     parts = num_parts(weights, part_bytes)
     if parts == 1:
-        return product(x, weights)
-    lanes = lanes or Lanes()
-    pairs = zip(tf.split(x, parts, 1), tf.split(weights, parts), strict=True)
-    return tf.add_n(
-        [lanes.follow(functools.partial(product, *pair)) for pair in pairs]
+        y = tf.matmul(x, weights)
+    else:
+        follow = (lanes or Lanes()).follow
+        pairs = zip(pieces_of(x, parts), tf.split(weights, parts), strict=True)
+        y = tf.add_n([follow(partial(tf.matmul, *pair)) for pair in pairs])
+    return y if bias is None else y + bias
+
+
+def pieces_of(x: tf.Tensor, count: int) -> list[tf.Tensor]:
+    """Returns equal pieces of the columns of x, as they came if they did.
+
+    Args:
+        x: (rows, columns).
+        count: How many.
+    """
+    return shared(
+        ("pieces", count, x.ref()), lambda: tf.split(x, count, axis=1)
     )
+
+
+def put_together(pieces: list[tf.Tensor]) -> tf.Tensor:
+    """Returns columns put together, and remembers of which pieces.
+
+    Where `pieces` are asked for they are not put together at all.
+
+    Args:
+        pieces: (rows, columns) each.
+    """
+    if len(pieces) == 1:
+        return pieces[0]
+    y = tf.concat(pieces, axis=1)
+    shared(("pieces", len(pieces), y.ref()), lambda: pieces)
+    return y
 
 
 def product_with_table(

@@ -35,19 +35,25 @@ def test_weights_move_into_large_pages_when_a_program_is_used_again(
     from keras_bigmodel.generation import tensorflow_pages
 
     moved = []
-    monkeypatch.setattr(tensorflow_pages, "use_huge_pages", moved.append)
+    monkeypatch.setattr(
+        tensorflow_pages, "use_huge_pages", lambda *what: moved.append(what)
+    )
+    monkeypatch.setattr(tensorflow_pages, "pages_in_use", lambda: {len(moved)})
     model.build((None, 2))
 
-    def use():
+    def use(key="key"):
         make = functools.partial(Program, model, None)
-        compiled.compiled_program(model, "key", make, False)
+        compiled.compiled_program(model, key, make, False)
         return len(moved)
 
     assert [use(), use(), use()] == [0, 1, 1]
-    assert moved[0] == [v.value for v in model.variables]
+    values = [v.value for v in model.variables]
+    assert moved[0] == (values, {0})
+    assert [use("other"), use("other"), use("other")] == [1, 2, 2]
+    assert moved[1] == (values, {1})
     model.add(keras.layers.Dense(1))
     model.build((None, 2))
-    assert [use(), use()] == [1, 2]
+    assert [use(), use()] == [2, 3]
 
 
 def test_programs_are_no_part_of_the_model(model):

@@ -136,7 +136,7 @@ def test_other_precisions_are_not_packed(kernel):
     model = kbm.models.decoder_lm(31, 32, 1, 2, 16, dtype="mixed_bfloat16")
     plain, packed = both(model)
     assert plain == packed and kernel not in operations(model)
-    assert "_keras_bigmodel_digest" not in model.__dict__
+    assert "_keras_bigmodel_packed_weights" not in model.__dict__
 
 
 def test_changed_weights_are_noticed():

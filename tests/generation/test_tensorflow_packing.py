@@ -32,7 +32,7 @@ def test_products(packing, rows, transpose):
 
 
 def test_weights_are_those_of_the_first_run(packing):
-    """What callers must know, and why digests are compared."""
+    """What callers must know, and why values are held."""
     import tensorflow as tf
 
     x, weights = numbers(8, 17), tf.Variable(numbers(17, 13))
@@ -42,17 +42,94 @@ def test_weights_are_those_of_the_first_run(packing):
     np.testing.assert_array_equal(product(x), before)
 
 
-def test_digests_tell_numbers_apart(packing):
+def changes():
     import tensorflow as tf
 
-    values = numbers(5, 3)
-    kept = [tf.Variable(values), tf.Variable([1, 2]), tf.Variable(True)]
-    first = packing.digest(kept)
-    assert len(first) == 8 * len(kept)
-    assert packing.digest(kept) == first
-    kept[0].assign(values[::-1])
-    assert packing.digest(kept) != first
-    kept[0].assign(values)
-    assert packing.digest(kept) == first
-    kept[0].assign(np.nextafter(values, np.inf))
-    assert packing.digest(kept) != first
+    return {
+        "assign": lambda v: v.assign(-v),
+        "assign the same": lambda v: v.assign(v + 0.0),
+        "assign an array": lambda v: v.assign(v.numpy()),
+        "add": lambda v: v.assign_add(tf.ones_like(v)),
+        "add in a graph": tf.function(lambda v: v.assign_sub(v) is None),
+        "one element": lambda v: v[0, 0].assign(3.0),
+        "a row": lambda v: v.scatter_update(
+            tf.IndexedSlices(tf.ones((1, 3)), [0])
+        ),
+        "add to a row": lambda v: v.scatter_add(
+            tf.IndexedSlices(tf.ones((1, 3)), [0])
+        ),
+        "descend": lambda v: tf.raw_ops.ResourceApplyGradientDescent(
+            var=v.handle, alpha=1.0, delta=tf.ones_like(v)
+        ),
+    }
+
+
+@pytest.mark.parametrize("name", changes())
+def test_whatever_changes_a_weight_is_noticed(packing, name):
+    import tensorflow as tf
+
+    kept = [tf.Variable(numbers(5, 3)), tf.Variable(numbers(3))]
+    values = packing.hold(kept)
+    for variable in kept:
+        variable.numpy()
+    assert packing.are_held(values, kept)
+    changes()[name](kept[0])
+    assert not packing.are_held(values, kept)
+    assert not packing.are_held(values, kept[1:])
+    assert packing.are_held(packing.hold(kept), kept)
+
+
+def test_a_fitted_weight_is_noticed(packing):
+    import keras
+
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    model.compile("adam", "mse")
+    model.fit(numbers(8, 3), numbers(8, 2), verbose=0)
+    kernel = [model.layers[0].kernel.value]
+    for _ in range(2):
+        values = packing.hold(kernel)
+        model.fit(numbers(8, 3), numbers(8, 2), verbose=0)
+        assert not packing.are_held(values, kernel)
+
+
+def layer(inputs, outputs, use_bias=True):
+    import keras
+
+    made = keras.layers.Dense(
+        outputs, use_bias=use_bias, bias_initializer="random_normal"
+    )
+    made.build((None, inputs))
+    return made
+
+
+@pytest.mark.parametrize("use_bias", [True, False])
+@pytest.mark.parametrize("activation", ["gelu", "gelu_tanh", "silu", "relu"])
+@pytest.mark.parametrize("parts", [1, 2, 4])
+@pytest.mark.parametrize("copies_columns", [True, False])
+def test_feed_forward_networks_in_parts(
+    packing, copies_columns, parts, activation, use_bias
+):
+    """Beside Keras's layers: a part of one goes into a part of the other."""
+    import tensorflow as tf
+
+    from keras_bigmodel.generation.tensorflow_parts import Lanes
+    from keras_bigmodel.layers import activations
+    from keras_bigmodel.layers.decoding import DecodingScope
+
+    up, down = layer(32, 64, use_bias), layer(64, 32, use_bias)
+    activate = activations.get(activation)
+
+    @tf.function
+    def network(x):
+        with DecodingScope(8):
+            lanes = Lanes(2)
+            options = parts, lanes, copies_columns
+            wide = packing.packed_projection(up, x, activate, *options)
+            return packing.packed_projection(down, wide, None, *options)
+
+    x = 3 * numbers(8, 32)
+    expected = down(activate(up(x)))
+    np.testing.assert_allclose(network(x), expected, atol=1e-5)
+    concrete = network.get_concrete_function(x)
+    found = [node.op for node in concrete.graph.as_graph_def().node]
+    assert found.count(packing.KERNEL) == 2 * parts

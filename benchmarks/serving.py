@@ -9,6 +9,7 @@ names a Python that has KerasHub, to be measured in the same run.
 """
 
 import argparse
+import os
 import pathlib
 import shutil
 import statistics
@@ -20,6 +21,7 @@ import numpy as np
 
 import keras_bigmodel as kbm
 from benchmarks.generation import System
+from keras_bigmodel.export.serving_config import LARGE_PAGES
 from keras_bigmodel.export.signatures.options import greedy_options
 from tests.serving import harness
 
@@ -28,9 +30,12 @@ PROMPT, NEW = 32, 64
 BATCHES = (1, 8)
 KINDS = {
     "float32": {},
+    "float32, cores told": {"cores": os.cpu_count()},
     "packed": {"pack_weights": True},
     "int8": {"weights": "int8"},
 }
+# Servers as the bundle starts them, and without its environment.
+SERVERS = {"": LARGE_PAGES, ", small pages": {}}
 REPEAT = 3
 
 
@@ -85,9 +90,11 @@ def in_keras_hub(system, batch):
     return batch * NEW / statistics.median(times)
 
 
-def in_loader(folder, batch):
+def in_loader(folder, batch, environment=None):
     """Return the tokens a second of the C++ loader, and its report."""
-    report = harness.run(folder, [request(batch)], repeat=REPEAT)
+    report = harness.run(
+        folder, [request(batch)], repeat=REPEAT, environment=environment
+    )
     (answer,) = report.answers
     if answer.error:
         raise RuntimeError(answer.error)
@@ -117,7 +124,7 @@ def size(folder):
     return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
 
 
-def speed(scratch, keras_hub):
+def compare(scratch, keras_hub):
     """Return the lines on GPT-2 small."""
     model, tokenizer = gpt2()
     folders = {
@@ -132,7 +139,8 @@ def speed(scratch, keras_hub):
         for kind, options in KINDS.items()
     }
     found, lines = {}, []
-    places = ["memory", "memory, packed", *folders]
+    places = ["memory", "memory, packed"]
+    places += [kind + server for kind in folders for server in SERVERS]
     system = keras_hub and System("KerasHub", keras_hub)
     places += ["KerasHub"] if system else []
     for batch in BATCHES:
@@ -141,9 +149,11 @@ def speed(scratch, keras_hub):
         if system:
             found["KerasHub", batch] = in_keras_hub(system, batch)
         for kind, folder in folders.items():
-            found[kind, batch], report = in_loader(folder, batch)
-            found[kind, "load"] = report.load_ms
-            found[kind, "peak"] = report.peak_kib / 1024
+            for server, environment in SERVERS.items():
+                speed, report = in_loader(folder, batch, environment)
+                found[kind + server, batch] = speed
+                found[kind + server, "load"] = report.load_ms
+                found[kind + server, "peak"] = report.peak_kib / 1024
     if system:
         system.close()
     weights = 4 * model.count_params()
@@ -160,7 +170,9 @@ def speed(scratch, keras_hub):
         lines.append(
             f"| {place} | {one:.1f} | {eight:.1f} | {eight / one:.2f} |"
         )
-    pairs = [("float32", "memory"), ("packed", "memory, packed")]
+    pairs = [("float32", "memory"), ("float32, cores told", "memory")]
+    pairs += [("float32, small pages", "memory")]
+    pairs += [("packed", "memory, packed")]
     pairs += [("float32", "memory, packed")]
     pairs += [("packed", "float32"), ("int8", "float32")]
     pairs += [("int8", "KerasHub")] if system else []
@@ -191,7 +203,7 @@ def main():
     options = parser.parse_args()
     scratch = pathlib.Path(tempfile.mkdtemp())
     try:
-        lines = speed(scratch, options.keras_hub)
+        lines = compare(scratch, options.keras_hub)
     finally:
         shutil.rmtree(scratch)
     page = [

@@ -60,6 +60,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="for servers on x86-64 Linux: faster, for twice the memory",
     )
+    parser.add_argument(
+        "--cores",
+        type=int,
+        metavar="N",
+        help="of the servers, if known: no more share a step, and they share "
+        "it faster",
+    )
     console.add_json_option(parser)
 
 
@@ -77,5 +84,6 @@ def run(options: argparse.Namespace) -> None:
             max_new_tokens=options.max_new_tokens,
             weights=options.weights,
             pack_weights=options.pack_weights,
+            cores=options.cores,
         )
     print(json.dumps({"folder": str(folder)}) if options.json else folder)

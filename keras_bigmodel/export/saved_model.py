@@ -14,6 +14,7 @@ from keras_bigmodel.export.model_card import model_card
 from keras_bigmodel.export.proof import prove as prove_folder
 from keras_bigmodel.export.short_graph import shorten
 from keras_bigmodel.export.signatures.kinds import served_model
+from keras_bigmodel.export.signatures.loop import Loop
 from keras_bigmodel.export.warmup import warmup_requests, write_warmup
 from keras_bigmodel.export.weights import (
     TOLERANCES,
@@ -40,6 +41,7 @@ def export_saved_model(
     weights: str = "float32",
     jit_compile: bool = False,
     pack_weights: bool = False,
+    cores: int | None = None,
     training_data: str | None = None,
     licence: str | None = None,
     prove: bool = True,
@@ -92,6 +94,9 @@ def export_saved_model(
             the weights, laid out when it first runs so that up to 64 rows cost
             little more than one: for servers on x86-64 Linux alone, with twice
             the memory for each signature that generates.
+        cores: Of the hosts that will serve, if known: parts of products then
+            stand in so many lines, and no more cores share a step. None: any
+            number.
         training_data: What the model was trained on, for its card.
         licence: Of the model, for its card.
         prove: Whether to load the written folder in a fresh process, without
@@ -132,8 +137,7 @@ def export_saved_model(
         max_new_tokens=max_new_tokens,
         top_k=top_k,
         examples=list(examples),
-        jit_compile=jit_compile,
-        pack_weights=pack_weights,
+        loop=Loop(jit_compile, pack_weights, cores),
     )
     name = pathlib.Path(path).resolve().name
     with new_version(path) as version:

@@ -43,7 +43,7 @@ _INTEGERS = {2: tf.uint16, 4: tf.uint32, 8: tf.uint64}
 class PromptKernels(Kernels):
     """For a prompt: many rows at a time."""
 
-    growth = 64
+    growth = 32
 
     def scatter(
         self, cache: tf.Tensor, indices: tf.Tensor, updates: tf.Tensor

@@ -78,7 +78,20 @@ def test_xla_compiles_on_request(tmp_path):
     assert "generate" in (folder / "assets.extra/proof.md").read_text()
 
 
-@pytest.mark.parametrize("option", ["jit_compile", "pack_weights"])
+def test_cores_are_told(tmp_path):
+    model = kbm.models.decoder_lm(259, 15, 1, 2, 8, pad_id=256)
+    tokenizer = kbm.text.ByteTokenizer()
+    options = {"max_new_tokens": 3, "prove": True}
+    kbm.export_saved_model(model, tmp_path / "m", tokenizer, cores=2, **options)
+    for cores in (0, -1):
+        with pytest.raises(ValueError, match=f"Received: cores={cores}"):
+            kbm.export_saved_model(
+                model, tmp_path / "n", tokenizer, cores=cores, **options
+            )
+    assert not (tmp_path / "n").exists()
+
+
+@pytest.mark.parametrize("option", ["jit_compile", "pack_weights", "cores"])
 def test_only_loops_are_compiled(option, tmp_path):
     model = kbm.models.cnn_classifier((4, 4, 1), 2)
     if option == "pack_weights" and not tensorflow_packing.is_available():

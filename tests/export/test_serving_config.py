@@ -60,6 +60,11 @@ def test_the_yaml_is_read(model):
     assert service["spec"]["selector"] == {"app": "my-model-v2"}
     compose = yaml.safe_load((folder / "docker-compose.yaml").read_text())
     assert set(compose["services"]) == {"My_model.v2"}
+    pages = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+    assert compose["services"]["My_model.v2"]["environment"] == pages
+    assert {v["name"]: v["value"] for v in container["env"]} == pages
+    script = (folder / "docker.sh").read_text()
+    assert "--env GLIBC_TUNABLES=glibc.malloc.hugetlb=1 " in script
 
 
 @pytest.mark.parametrize("batch_sizes", [[], [0, 1], [4, 2], [2, 2]])

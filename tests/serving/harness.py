@@ -100,6 +100,7 @@ def run(
     timeout_ms: int = 0,
     load_seconds: int = 0,
     seconds: float = 300.0,
+    environment: Mapping[str, str] | None = None,
 ) -> Report:
     """Load a SavedModel and run requests in it, each thread all of them.
 
@@ -112,6 +113,7 @@ def run(
         timeout_ms: the deadline of each request; 0 is none.
         load_seconds: how long the threads go on asking after that.
         seconds: after these, and the load, the whole program is ended.
+        environment: variables of the program beside those of this process.
     """
     with tempfile.TemporaryDirectory() as folder:
         asked = os.path.join(folder, "requests")
@@ -127,7 +129,11 @@ def run(
                 f"--timeout_ms={timeout_ms}",
                 f"--seconds={load_seconds}",
             ],
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
+            env={
+                **os.environ,
+                "TF_CPP_MIN_LOG_LEVEL": "2",
+                **(environment or {}),
+            },
             capture_output=True,
             text=True,
             timeout=seconds + load_seconds,

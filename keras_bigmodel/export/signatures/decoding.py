@@ -5,6 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_bigmodel.export.signatures.loop import Loop
 from keras_bigmodel.export.signatures.options import option_specs
 from keras_bigmodel.export.signatures.row_sampling import (
     RowPenalty,
@@ -16,6 +17,8 @@ from keras_bigmodel.generation.tensorflow_kernels import StepKernels
 from keras_bigmodel.layers.key_value_cache import WRITTEN
 
 State = dict[str, Any]
+
+_LOOP = Loop()
 
 
 class Decoder:
@@ -32,9 +35,7 @@ class Decoder:
         stop_ids: Tokens that end a row.
         context_specs: Of what the step reads beside tokens, by name, batch
             first.
-        jit_compile: Whether XLA compiles the two, anew for each shape.
-        pack_weights: Whether steps of several rows run on copies of the
-            weights, packed for an x86-64 CPU when they first run.
+        loop: How the two are compiled.
     """
 
     def __init__(
@@ -44,8 +45,7 @@ class Decoder:
         context: int | None,
         stop_ids: list[int],
         context_specs: dict[str, tf.TensorSpec] | None = None,
-        jit_compile: bool = False,
-        pack_weights: bool = False,
+        loop: Loop = _LOOP,
     ) -> None:
         self._step = step
         self._vocabulary_size = vocabulary_size
@@ -56,11 +56,10 @@ class Decoder:
         # None leaves it to the host, and False would forbid it.
         self._options = {
             "autograph": False,
-            "jit_compile": True if jit_compile else None,
+            "jit_compile": True if loop.jit_compile else None,
         }
-        # XLA finds its own way.
-        self._kernels = None if jit_compile else StepKernels(pack_weights)
-        self._packs = pack_weights and not jit_compile
+        self._loop = loop
+        self._kernels = loop.kernels()
         self._start = tf.function(
             self._trace_start,
             input_signature=[
@@ -206,12 +205,12 @@ class Decoder:
         def steps(kernels: StepKernels | None) -> tuple:
             return self._steps(state, num_steps, kernels)
 
-        if not self._packs:
+        if not self._loop.pack_weights:
             return steps(self._kernels)
         few = ANY_ROWS[0], SEVERAL_ROWS - 1
         return tf.cond(
             tf.shape(state["capacity"])[0] <= few[1],
-            lambda: steps(StepKernels(rows=few)),
+            lambda: steps(self._loop.kernels(few, pack_weights=False)),
             lambda: steps(self._kernels),
         )
 

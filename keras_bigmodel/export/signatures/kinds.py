@@ -11,6 +11,7 @@ from keras_bigmodel.export.signatures.arrays import Arrays
 from keras_bigmodel.export.signatures.encoder import Encoder
 from keras_bigmodel.export.signatures.image_classifier import ImageClassifier
 from keras_bigmodel.export.signatures.language_model import LanguageModel
+from keras_bigmodel.export.signatures.loop import Loop
 from keras_bigmodel.export.signatures.sequence_to_sequence import (
     SequenceToSequence,
 )
@@ -39,8 +40,7 @@ def served_model(
     max_new_tokens: int,
     top_k: int,
     examples: list[str],
-    jit_compile: bool = False,
-    pack_weights: bool = False,
+    loop: Loop,
 ) -> Any:
     """Returns what offers a model's signatures.
 
@@ -53,8 +53,7 @@ def served_model(
         max_new_tokens: Tokens of an answer at most.
         top_k: Classes of an answer.
         examples: Texts to prove the model with.
-        jit_compile: Whether XLA compiles the decoding loop.
-        pack_weights: Whether its steps run on packed weights.
+        loop: How the decoding loop is compiled.
 
     Raises:
         ValueError: If the task is unknown, misses its tokenizer, or has no
@@ -66,26 +65,27 @@ def served_model(
         raise ValueError(
             f"`task` must be one of {TASKS}. Received: task={task!r}"
         )
-    if (jit_compile or pack_weights) and task not in GENERATING:
+    if loop != Loop() and task not in GENERATING:
         raise ValueError(
-            "`jit_compile` and `pack_weights` are for the decoding loop of "
-            f"models that generate text. Received: jit_compile={jit_compile}, "
-            f"pack_weights={pack_weights}, task={task!r}"
+            "`jit_compile`, `pack_weights` and `cores` are for the decoding "
+            "loop of models that generate text. Received: jit_compile="
+            f"{loop.jit_compile}, pack_weights={loop.pack_weights}, "
+            f"cores={loop.cores}, task={task!r}"
         )
-    loop = limits, max_new_tokens, examples, jit_compile, pack_weights
+    options = limits, max_new_tokens, examples, loop
     if task == "arrays":
         return Arrays(model)
     if task == "image_classifier":
         return ImageClassifier(model, labels, limits, top_k)
     if task == "language_model":
-        return LanguageModel(model, tokenizer, *loop)
+        return LanguageModel(model, tokenizer, *options)
     if tokenizer is None:
         raise ValueError(
             f"To serve texts, a model of the kind {task!r} needs its "
             "tokenizer. Received: tokenizer=None"
         )
     if task == "sequence_to_sequence":
-        return SequenceToSequence(model, tokenizer, *loop)
+        return SequenceToSequence(model, tokenizer, *options)
     if task == "text_classifier":
         return TextClassifier(model, tokenizer, labels, limits, top_k, examples)
     if task == "token_classifier":

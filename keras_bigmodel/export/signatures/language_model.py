@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras_bigmodel.export.guards import Limits, check_ids
 from keras_bigmodel.export.signatures import streaming
 from keras_bigmodel.export.signatures.decoding import Decoder
+from keras_bigmodel.export.signatures.loop import Loop
 from keras_bigmodel.export.signatures.options import (
     SAMPLING,
     check_options,
@@ -39,8 +40,7 @@ class LanguageModel:
         limits: Sizes that are answered.
         max_new_tokens: Tokens of a default answer at most.
         examples: Prompts to prove and to warm up with.
-        jit_compile: Whether XLA compiles the decoding loop.
-        pack_weights: Whether its steps run on packed copies of the weights.
+        loop: How the decoding loop is compiled.
 
     Raises:
         ValueError: If the answer does not fit the model's context.
@@ -55,8 +55,7 @@ class LanguageModel:
         limits: Limits,
         max_new_tokens: int,
         examples: list[str],
-        jit_compile: bool = False,
-        pack_weights: bool = False,
+        loop: Loop,
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer
@@ -65,7 +64,7 @@ class LanguageModel:
         self.context = context_of(model)
         self.vocabulary_size = int(model.output_shape[-1])
         self.examples = examples
-        self._packs = pack_weights
+        self._loop = loop
         self._check()
         self.door = tokenizer and TextDoor(tokenizer, limits)
         end_id = getattr(tokenizer, "end_id", None)
@@ -74,8 +73,7 @@ class LanguageModel:
             self.vocabulary_size,
             self.context,
             [] if end_id is None else [end_id],
-            jit_compile=jit_compile,
-            pack_weights=pack_weights,
+            loop=loop,
         )
 
     def signatures(self) -> dict[str, Signature]:
@@ -233,7 +231,7 @@ class LanguageModel:
             seed=example.get("seed"),
             details=True,
             # As the graph does, whatever pays in memory.
-            pack_weights=self._packs,
+            pack_weights=self._loop.pack_weights,
         )
 
     def option_example(self, batch: int) -> dict[str, np.ndarray]:

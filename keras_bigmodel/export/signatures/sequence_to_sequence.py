@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras_bigmodel.export.guards import Limits, after, check_ids, require
 from keras_bigmodel.export.signatures import streaming
 from keras_bigmodel.export.signatures.decoding import Decoder
+from keras_bigmodel.export.signatures.loop import Loop
 from keras_bigmodel.export.signatures.options import (
     check_options,
     greedy_options,
@@ -38,8 +39,7 @@ class SequenceToSequence:
         limits: Sizes that are answered.
         max_new_tokens: Tokens of a default answer at most.
         examples: Source texts to prove and to warm up with.
-        jit_compile: Whether XLA compiles the decoding loop.
-        pack_weights: Whether its steps run on packed copies of the weights.
+        loop: How the decoding loop is compiled.
 
     Raises:
         ValueError: If the target's tokenizer has no start token, or the
@@ -55,8 +55,7 @@ class SequenceToSequence:
         limits: Limits,
         max_new_tokens: int,
         examples: list[str],
-        jit_compile: bool = False,
-        pack_weights: bool = False,
+        loop: Loop,
     ) -> None:
         pair = isinstance(tokenizer, (tuple, list))
         source, target = tokenizer if pair else (tokenizer, tokenizer)
@@ -88,8 +87,7 @@ class SequenceToSequence:
                 name: tf.TensorSpec(tensor.shape, tensor.dtype)
                 for name, tensor in self._encoder.output.items()
             },
-            jit_compile=jit_compile,
-            pack_weights=pack_weights,
+            loop=loop,
         )
 
     def signatures(self) -> dict[str, Signature]:

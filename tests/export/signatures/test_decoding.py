@@ -5,6 +5,7 @@ import tensorflow as tf
 
 import keras_bigmodel as kbm
 from keras_bigmodel.export.signatures.decoding import Decoder
+from keras_bigmodel.export.signatures.loop import Loop
 from keras_bigmodel.export.signatures.options import greedy_options
 from keras_bigmodel.generation import tensorflow_packing
 
@@ -17,7 +18,7 @@ def test_steps_are_the_whole_and_the_context_is_read(jit_compile):
         return model(token_ids) + context["bias"][:, None]
 
     spec = tf.TensorSpec([None, 11], tf.float32)
-    decoder = Decoder(step, 11, None, [], {"bias": spec}, jit_compile)
+    decoder = Decoder(step, 11, None, [], {"bias": spec}, Loop(jit_compile))
     options = greedy_options(tf.constant(2), 6)
     bias = np.random.default_rng(0).normal(size=(2, 11)).astype("float32")
     token_ids, lengths = tf.constant([[1, 2, 3], [4, 0, 0]]), [3, 1]
@@ -48,7 +49,7 @@ def test_few_rows_read_the_weights_as_they_lie():
     keras.utils.set_random_seed(0)
     model = kbm.models.decoder_lm(29, 32, 2, 2, 16)
     decoder = Decoder(
-        lambda ids, context: model(ids), 29, 32, [], pack_weights=True
+        lambda ids, context: model(ids), 29, 32, [], loop=Loop(False, True)
     )
     prompts = np.random.default_rng(0).integers(0, 29, (9, 4), "int32")
     for rows in (1, 3, 4, 9):

@@ -1,0 +1,53 @@
+"""How a decoding loop is compiled, and what its hosts are like."""
+
+import dataclasses
+
+from keras_bigmodel.generation.step_rows import ANY_ROWS
+from keras_bigmodel.generation.tensorflow_kernels import StepKernels
+from keras_bigmodel.generation.tensorflow_parts import part_bytes
+
+
+@dataclasses.dataclass(frozen=True)
+class Loop:
+    """What is chosen for the decoding loop of an export.
+
+    Products are cut into parts for the caches of this machine's cores; it runs
+    on others too, where these are smaller more slowly.
+
+    Args:
+        jit_compile: Whether XLA compiles it, anew for each shape.
+        pack_weights: Whether steps of several rows run on copies of the
+            weights, packed for an x86-64 CPU when they first run.
+        cores: Of its hosts, that parts of products stand in line for; None:
+            any number.
+
+    Raises:
+        ValueError: If there are no cores.
+    """
+
+    jit_compile: bool = False
+    pack_weights: bool = False
+    cores: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.cores is not None and self.cores < 1:
+            raise ValueError(
+                "`cores` must be positive, or None for any number. "
+                f"Received: cores={self.cores}"
+            )
+
+    def kernels(
+        self,
+        rows: tuple[int, float] = ANY_ROWS,
+        pack_weights: bool | None = None,
+    ) -> StepKernels | None:
+        """Returns how steps compute; None: in Keras's way, which XLA knows.
+
+        Args:
+            rows: The least and the most rows that a step has.
+            pack_weights: Whether they read packed weights; None: as chosen.
+        """
+        if self.jit_compile:
+            return None
+        packs = self.pack_weights if pack_weights is None else pack_weights
+        return StepKernels(packs, rows, part_bytes(), self.cores)

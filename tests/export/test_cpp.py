@@ -12,6 +12,7 @@ from keras_bigmodel.export import eight_bit
 from keras_bigmodel.export.guards import Limits
 from keras_bigmodel.export.saved_model import write
 from keras_bigmodel.export.signatures.kinds import served_model
+from keras_bigmodel.export.signatures.loop import Loop
 from keras_bigmodel.export.warmup import warmup_requests
 from keras_bigmodel.export.weights import TOLERANCES, with_weights
 from keras_bigmodel.generation import tensorflow_packing
@@ -121,7 +122,7 @@ def test_other_weights_answer_as_in_memory(kind, weights, tmp_path):
         max_new_tokens=5,
         top_k=3,
         examples=["Once", "é 你"],
-        pack_weights=packs,
+        loop=Loop(pack_weights=packs),
     )
     signatures, asked, requests = written(served, tmp_path)
     report = harness.run(tmp_path, requests, threads=2)

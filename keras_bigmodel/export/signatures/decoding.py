@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_bigmodel.export.signatures.loop import Loop
+from keras_bigmodel.export.signatures.loop import ANY_HOST, Loop
 from keras_bigmodel.export.signatures.options import option_specs
 from keras_bigmodel.export.signatures.row_sampling import (
     RowPenalty,
@@ -17,8 +17,6 @@ from keras_bigmodel.generation.tensorflow_kernels import StepKernels
 from keras_bigmodel.layers.key_value_cache import WRITTEN
 
 State = dict[str, Any]
-
-_LOOP = Loop()
 
 
 class Decoder:
@@ -45,7 +43,7 @@ class Decoder:
         context: int | None,
         stop_ids: list[int],
         context_specs: dict[str, tf.TensorSpec] | None = None,
-        loop: Loop = _LOOP,
+        loop: Loop = ANY_HOST,
     ) -> None:
         self._step = step
         self._vocabulary_size = vocabulary_size

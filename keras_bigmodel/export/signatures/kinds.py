@@ -11,7 +11,7 @@ from keras_bigmodel.export.signatures.arrays import Arrays
 from keras_bigmodel.export.signatures.encoder import Encoder
 from keras_bigmodel.export.signatures.image_classifier import ImageClassifier
 from keras_bigmodel.export.signatures.language_model import LanguageModel
-from keras_bigmodel.export.signatures.loop import Loop
+from keras_bigmodel.export.signatures.loop import ANY_HOST, Loop
 from keras_bigmodel.export.signatures.sequence_to_sequence import (
     SequenceToSequence,
 )
@@ -40,7 +40,7 @@ def served_model(
     max_new_tokens: int,
     top_k: int,
     examples: list[str],
-    loop: Loop,
+    loop: Loop = ANY_HOST,
 ) -> Any:
     """Returns what offers a model's signatures.
 
@@ -65,7 +65,7 @@ def served_model(
         raise ValueError(
             f"`task` must be one of {TASKS}. Received: task={task!r}"
         )
-    if loop != Loop() and task not in GENERATING:
+    if loop != ANY_HOST and task not in GENERATING:
         raise ValueError(
             "`jit_compile`, `pack_weights` and `cores` are for the decoding "
             "loop of models that generate text. Received: jit_compile="

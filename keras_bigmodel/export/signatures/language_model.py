@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras_bigmodel.export.guards import Limits, check_ids
 from keras_bigmodel.export.signatures import streaming
 from keras_bigmodel.export.signatures.decoding import Decoder
-from keras_bigmodel.export.signatures.loop import Loop
+from keras_bigmodel.export.signatures.loop import ANY_HOST, Loop
 from keras_bigmodel.export.signatures.options import (
     SAMPLING,
     check_options,
@@ -55,7 +55,7 @@ class LanguageModel:
         limits: Limits,
         max_new_tokens: int,
         examples: list[str],
-        loop: Loop,
+        loop: Loop = ANY_HOST,
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer

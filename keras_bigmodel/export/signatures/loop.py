@@ -51,3 +51,6 @@ class Loop:
             return None
         packs = self.pack_weights if pack_weights is None else pack_weights
         return StepKernels(packs, rows, part_bytes(), self.cores)
+
+
+ANY_HOST = Loop()

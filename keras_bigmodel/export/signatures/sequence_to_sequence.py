@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras_bigmodel.export.guards import Limits, after, check_ids, require
 from keras_bigmodel.export.signatures import streaming
 from keras_bigmodel.export.signatures.decoding import Decoder
-from keras_bigmodel.export.signatures.loop import Loop
+from keras_bigmodel.export.signatures.loop import ANY_HOST, Loop
 from keras_bigmodel.export.signatures.options import (
     check_options,
     greedy_options,
@@ -55,7 +55,7 @@ class SequenceToSequence:
         limits: Limits,
         max_new_tokens: int,
         examples: list[str],
-        loop: Loop,
+        loop: Loop = ANY_HOST,
     ) -> None:
         pair = isinstance(tokenizer, (tuple, list))
         source, target = tokenizer if pair else (tokenizer, tokenizer)

@@ -133,15 +133,18 @@ def check_writable(folder: str | os.PathLike) -> None:
     """Refuse, before any work is done, a folder that cannot be written.
 
     Args:
-        folder: where something will be written; made if it is missing.
+        folder: where something will be written. It is not made, so that
+            what fails later leaves nothing.
 
     Raises:
         ValueError: it is a file, or writing is not allowed.
     """
     folder = pathlib.Path(folder)
+    around = folder.absolute()
+    while not os.path.lexists(around):
+        around = around.parent
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
+        with tempfile.TemporaryFile(dir=around):
             pass
     except OSError as error:
         raise ValueError(

@@ -35,6 +35,13 @@ def test_a_file_is_no_folder(trained, tmp_path, capsys):
     assert "Nothing can be written there" in capsys.readouterr().err
 
 
+def test_a_wrong_option_leaves_nothing(trained, tmp_path, capsys):
+    command = ["export", "--from", str(trained), "--to", str(tmp_path / "m")]
+    assert __main__.main([*command, "--cores", "0"]) == 2
+    assert "Received: cores=0" in capsys.readouterr().err
+    assert not (tmp_path / "m").exists()
+
+
 @pytest.mark.parametrize(
     ("kind", "signature", "output"),
     [

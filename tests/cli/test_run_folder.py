@@ -56,5 +56,11 @@ def test_places_that_cannot_be_written_are_refused(tmp_path):
             ValueError, match="can be written.*Received: folder"
         ):
             run_folder.check_writable(place)
-    run_folder.check_writable(tmp_path / "new" / "folder")
-    assert list((tmp_path / "new" / "folder").iterdir()) == []
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "missing")
+    with pytest.raises(ValueError, match="can be written"):
+        run_folder.check_writable(tmp_path / "link" / "folder")
+    for place in ("new/folder", "empty"):
+        run_folder.check_writable(tmp_path / place)
+    assert not (tmp_path / "new").exists()
+    assert list((tmp_path / "empty").iterdir()) == []

@@ -42,9 +42,9 @@ def is_available() -> bool:
 def packed_product(
     x: tf.Tensor,
     weights: tf.Tensor,
-    transpose: bool = False,
     bias: tf.Tensor | None = None,
     activation: Callable[[tf.Tensor], tf.Tensor] | None = None,
+    transpose: bool = False,
 ) -> tf.Tensor:
     """Returns f(x W + b), W as it was when the graph first ran.
 
@@ -52,9 +52,9 @@ def packed_product(
         x: float32, (rows, inputs), always fewer than `BLOCK_ROWS` or never:
             otherwise W would be packed anew at each change.
         weights: W, float32, (inputs, outputs).
-        transpose: Whether `weights` is W^T.
         bias: b, float32, (outputs,); None: zeros.
         activation: f, of each number by itself; None: nothing.
+        transpose: Whether `weights` is W^T.
     """
     fused = [b"BiasAdd"]  # There is no such product without a bias.
     if activation in _FUSED:
@@ -106,13 +106,13 @@ def packed_projection(
     bias = tf.convert_to_tensor(layer.bias) if layer.use_bias else None
     inputs, outputs = weights.shape
     if parts == 1:
-        return packed_product(x, weights, False, bias, activation)
+        return packed_product(x, weights, bias, activation)
     none = [None] * parts
 
-    def products(*factors: Any) -> list[tf.Tensor]:
+    def products(*arguments: Any) -> list[tf.Tensor]:
         return [
-            lanes.follow(partial(packed_product, a, b, False, *rest))
-            for a, b, *rest in zip(*factors, strict=True)
+            lanes.follow(partial(packed_product, *part))
+            for part in zip(*arguments, strict=True)
         ]
 
     widens = activation is not None and outputs > inputs

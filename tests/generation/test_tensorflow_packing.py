@@ -25,7 +25,9 @@ def test_products(packing, rows, transpose):
 
     x, weights = numbers(rows, 17), numbers(17, 13)
     kept = tf.Variable(weights.T if transpose else weights)
-    product = tf.function(lambda x: packing.packed_product(x, kept, transpose))
+    product = tf.function(
+        lambda x: packing.packed_product(x, kept, transpose=transpose)
+    )
     for _ in range(2):
         expected = x.astype("float64") @ weights
         np.testing.assert_allclose(product(x), expected, atol=1e-5)

@@ -1,5 +1,6 @@
 """The decoding loop, in the graph once for all signatures that use it."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -206,9 +207,10 @@ class Decoder:
         if not self._loop.pack_weights:
             return steps(self._kernels)
         few = ANY_ROWS[0], SEVERAL_ROWS - 1
+        plain = dataclasses.replace(self._loop, pack_weights=False)
         return tf.cond(
             tf.shape(state["capacity"])[0] <= few[1],
-            lambda: steps(self._loop.kernels(few, pack_weights=False)),
+            lambda: steps(plain.kernels(few)),
             lambda: steps(self._kernels),
         )
 

@@ -36,21 +36,15 @@ class Loop:
                 f"Received: cores={self.cores}"
             )
 
-    def kernels(
-        self,
-        rows: tuple[int, float] = ANY_ROWS,
-        pack_weights: bool | None = None,
-    ) -> StepKernels | None:
+    def kernels(self, rows: tuple[int, float] = ANY_ROWS) -> StepKernels | None:
         """Returns how steps compute; None: in Keras's way, which XLA knows.
 
         Args:
             rows: The least and the most rows that a step has.
-            pack_weights: Whether they read packed weights; None: as chosen.
         """
         if self.jit_compile:
             return None
-        packs = self.pack_weights if pack_weights is None else pack_weights
-        return StepKernels(packs, rows, part_bytes(), self.cores)
+        return StepKernels(self.pack_weights, rows, part_bytes(), self.cores)
 
 
 ANY_HOST = Loop()

@@ -1,14 +1,18 @@
 """Measures exports of GPT-2 small in TensorFlow's C++ loader; random weights.
 
-    python -m benchmarks.serving [--keras-hub PYTHON]
+    python -m benchmarks.serving [--keras-hub PYTHON] [--rounds ROUNDS]
 
 Writes results/serving.md: size and load time of the folder, tokens a second
 beside the model in memory, with float32 and 8-bit weights and batches of 1 and
-8, how fast a request is refused and how fast a deadline ends one. The option
-names a Python that has KerasHub, to be measured in the same run.
+8, how fast a request is refused and how fast a deadline ends one. All are
+measured by turns, a few rounds long, and of a ratio the lowest and the highest
+are told too. An option names a Python that has KerasHub, to be measured in the
+same run.
 """
 
 import argparse
+import collections
+import itertools
 import os
 import pathlib
 import shutil
@@ -124,7 +128,14 @@ def size(folder):
     return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
 
 
-def compare(scratch, keras_hub):
+def spread(numerators, denominators):
+    """Return the median of the rounds' ratios, the lowest and the highest."""
+    ratios = [n / d for n, d in zip(numerators, denominators, strict=True)]
+    middle = statistics.median(ratios)
+    return f"{middle:.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+
+
+def compare(scratch, keras_hub, rounds):
     """Return the lines on GPT-2 small."""
     model, tokenizer = gpt2()
     folders = {
@@ -138,35 +149,37 @@ def compare(scratch, keras_hub):
         )
         for kind, options in KINDS.items()
     }
-    found, lines = {}, []
+    found, lines = collections.defaultdict(list), []
     places = ["memory", "memory, packed"]
     places += [kind + server for kind in folders for server in SERVERS]
     system = keras_hub and System("KerasHub", keras_hub)
     places += ["KerasHub"] if system else []
-    for batch in BATCHES:
-        found["memory", batch] = in_memory(model, batch, False)
-        found["memory, packed", batch] = in_memory(model, batch, True)
+    for turn, batch in itertools.product(range(rounds), BATCHES):
+        print(f"round {turn + 1} of {rounds}, batch {batch}", flush=True)
+        found["memory", batch].append(in_memory(model, batch, False))
+        found["memory, packed", batch].append(in_memory(model, batch, True))
         if system:
-            found["KerasHub", batch] = in_keras_hub(system, batch)
+            found["KerasHub", batch].append(in_keras_hub(system, batch))
         for kind, folder in folders.items():
             for server, environment in SERVERS.items():
                 speed, report = in_loader(folder, batch, environment)
-                found[kind + server, batch] = speed
-                found[kind + server, "load"] = report.load_ms
-                found[kind + server, "peak"] = report.peak_kib / 1024
+                found[kind + server, batch].append(speed)
+                found[kind + server, "load"].append(report.load_ms)
+                found[kind + server, "peak"].append(report.peak_kib / 1024)
+    middle = {key: statistics.median(values) for key, values in found.items()}
     if system:
         system.close()
     weights = 4 * model.count_params()
     for kind, folder in folders.items():
         lines.append(
             f"| {kind} | {size(folder) / 1e6:.1f} MB | "
-            f"{size(folder) / weights:.3f} | {found[kind, 'load']:.0f} ms | "
-            f"{found[kind, 'peak']:.0f} MiB |"
+            f"{size(folder) / weights:.3f} | {middle[kind, 'load']:.0f} ms | "
+            f"{middle[kind, 'peak']:.0f} MiB |"
         )
     lines += ["", "| tokens a second | batch 1 | batch 8 | ratio |"]
     lines.append("|---|---|---|---|")
     for place in places:
-        one, eight = (found[place, batch] for batch in BATCHES)
+        one, eight = (middle[place, batch] for batch in BATCHES)
         lines.append(
             f"| {place} | {one:.1f} | {eight:.1f} | {eight / one:.2f} |"
         )
@@ -177,14 +190,11 @@ def compare(scratch, keras_hub):
     pairs += [("packed", "float32"), ("int8", "float32")]
     pairs += [("int8", "KerasHub")] if system else []
     for numerator, denominator in pairs:
-        ratios = [
-            found[numerator, batch] / found[denominator, batch]
+        one, eight = (
+            spread(found[numerator, batch], found[denominator, batch])
             for batch in BATCHES
-        ]
-        lines.append(
-            f"| {numerator} over {denominator} | {ratios[0]:.2f} | "
-            f"{ratios[1]:.2f} | |"
         )
+        lines.append(f"| {numerator} over {denominator} | {one} | {eight} | |")
     lines += [
         "",
         f"The weights have {weights / 1e6:.1f} MB; the float32 folder has "
@@ -200,10 +210,11 @@ def compare(scratch, keras_hub):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--keras-hub", metavar="PYTHON")
+    parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     scratch = pathlib.Path(tempfile.mkdtemp())
     try:
-        lines = compare(scratch, options.keras_hub)
+        lines = compare(scratch, options.keras_hub, options.rounds)
     finally:
         shutil.rmtree(scratch)
     page = [
@@ -213,9 +224,11 @@ def main():
         "all",
         f"signatures; greedy, {PROMPT} tokens of prompt and {NEW} new ones, "
         f"median of {REPEAT} runs in",
-        "TensorFlow's C++ loader, by `benchmarks/serving.py`. The median "
-        "leaves the first",
-        "run out, which pays for the graph.",
+        "TensorFlow's C++ loader, which leaves the first out, for it pays for "
+        "the graph;",
+        f"medians of {options.rounds} rounds by turns, of ratios the lowest "
+        "and highest too.",
+        "By `benchmarks/serving.py`.",
         "",
         "| weights | folder | over float32 weights | loads | peak memory |",
         "|---|---|---|---|---|",

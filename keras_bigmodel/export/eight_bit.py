@@ -10,7 +10,6 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework.attr_value_pb2 import AttrValue
@@ -19,20 +18,13 @@ from tensorflow.python.framework import kernels
 from keras_bigmodel.generation.tensorflow_parts import (
     pieces_of,
     put_together,
+    rows_of,
 )
-from keras_bigmodel.layers.attention import SelfAttention
 from keras_bigmodel.layers.decoding import shared
-from keras_bigmodel.layers.token_embedding import TokenEmbedding
 
 KERNEL = "_QuantizedMatMul"
-# What stands for zero among 0, ..., 255.
-_ZERO = 128
 _MOST = 127
 _LEAST_SCALE = 1e-30
-# Bytes of a matrix that two cores, a half each, multiply sooner than all cores
-# together: waking them takes as long as reading a megabyte. Smaller ones gain
-# nothing, and what is done with halves counts little for larger ones.
-_LEAST_PARTED, _MOST_PARTED = 2**18, 2**23
 
 
 def has_kernel() -> bool:
@@ -57,7 +49,7 @@ class EightBitMatrix:
     It computes f(x M^T + b). Each row of x becomes 8-bit integers too, by a
     scale of its own, so that no row's result depends on its neighbours:
 
-        x M^T = s_x s_M (q_x - 128) q_M^T = s_x s_M (q_x q_M^T - 128 sum(q_M))
+        x M^T = s_x s_M q_x q_M^T
 
     A matrix may be cut into parts that cores multiply side by side. What the
     parts of one's outputs give, those of the next one's inputs take, each part
@@ -107,7 +99,7 @@ class EightBitMatrix:
             x: float32, (..., inputs).
             activation: f, of each number by itself; None: nothing.
         """
-        flat = x if x.shape.rank == 2 else tf.reshape(x, [-1, self._width])
+        flat = x if x.shape.rank == 2 else rows_of(x)
         # The op can only be made inside a graph.
         if tf.executing_eagerly():
             y = self._eager(flat)
@@ -126,9 +118,9 @@ class EightBitMatrix:
         """
         # Gathering from a variable itself would have TensorFlow copy all of
         # it whenever it is read from then on.
-        ((weights, _, scales),) = self._parts
-        found = tf.gather(weights.read_value(), index)
-        scales = tf.gather(scales.read_value(), index)
+        ((weights, scales),) = self._parts
+        found = tf.gather(tf.bitcast(weights.read_value(), tf.int8), index)
+        scales = _MOST * tf.gather(scales.read_value(), index)
         return tf.cast(found, tf.float32) * scales[..., None]
 
     @functools.cached_property
@@ -165,10 +157,9 @@ class EightBitMatrix:
 
 
 def _new_part(values: np.ndarray, bias: np.ndarray | None) -> list[tf.Variable]:
-    """Returns 8-bit weights, corrections, scales and perhaps biases."""
+    """Returns 8-bit weights, what they and a row are times, perhaps biases."""
     weights, scales = quantize(values)
-    sums = -float(_ZERO) * weights.sum(axis=1, dtype="float64")
-    arrays = [weights, sums.astype("float32"), scales]
+    arrays = [tf.bitcast(weights, tf.qint8), scales / _MOST]
     if bias is not None:
         arrays.append(np.asarray(bias, "float32"))
     return [tf.Variable(array, trainable=False) for array in arrays]
@@ -179,20 +170,28 @@ def _integers(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return shared(("eight bits", x.ref()), lambda: quantize_rows(x))
 
 
+def remember_integers(
+    x: tf.Tensor, integers: tf.Tensor, largest: tf.Tensor
+) -> None:
+    """Has those who read x in this step take numbers that are known already.
+
+    Args:
+        x: (rows, columns).
+        integers: qint8, (rows, columns), what is left of x.
+        largest: float32, (rows, 1), what 127 stands for.
+    """
+    shared(("eight bits", x.ref()), lambda: (integers, largest))
+
+
 def _product(
     integers: tf.Tensor,
-    scale: tf.Tensor,
+    largest: tf.Tensor,
     part: list[tf.Variable],
     is_whole: bool,
 ) -> tf.Tensor:
     """Returns the numbers of `quantize_rows` times a part, and its biases."""
-    weights, corrections, scales, *bias = part
-    y = _multiply(
-        integers,
-        tf.bitcast(weights.read_value(), tf.qint8),
-        corrections.read_value(),
-    )
-    y = y * scale
+    weights, scales, *bias = part
+    y = _multiply(integers, weights.read_value()) * largest
     # TensorFlow has two factors multiplied with each other first, while the
     # product is made: that wakes the core for the second part in time, but is
     # in the way where all cores do one product.
@@ -201,166 +200,27 @@ def _product(
 
 
 def quantize_rows(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns whole numbers from 1 to 255, and what each row is times.
+    """Returns whole numbers from -127 to 127, and what 127 stands for.
 
     Args:
         x: float32, (rows, columns).
     """
     largest = tf.reduce_max(tf.abs(x), axis=1, keepdims=True)
-    scale = tf.maximum(largest / _MOST, _LEAST_SCALE)
-    # All are positive, so that leaving the fraction out rounds.
-    integers = tf.cast(x / scale + (_ZERO + 0.5), tf.uint8)
-    return tf.bitcast(integers, tf.quint8), scale
+    numbers = tf.round(x * tf.math.divide_no_nan(float(_MOST), largest))
+    return tf.bitcast(tf.cast(numbers, tf.int8), tf.qint8), largest
 
 
-def use_eight_bits(model: keras.Model) -> int:
-    """Has a model's Dense layers and token tables run on 8-bit integers.
-
-    Other weights, such as those of convolutions, recurrent layers, experts and
-    normalisations, stay as they are.
+def _multiply(x: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """Returns x weights^T, floats that are whole numbers.
 
     Args:
-        model: A model. It is changed, can be called but not trained or saved.
-
-    Returns:
-        How many of its parameters have 8 bits now.
-    """
-    layers = model._flatten_layers()
-    matrices = []
-    joined = set()
-    for layer in layers:
-        if isinstance(layer, SelfAttention):
-            projections = (
-                layer.key_projection,
-                layer.query_projection,
-                layer.value_projection,
-            )
-            matrices.append(_heads_matrix(*projections))
-            layer.project_heads = functools.partial(
-                _project_heads, layer, matrices[-1]
-            )
-            joined.update(map(id, projections))
-    for layer in layers:
-        if isinstance(layer, keras.layers.Dense) and id(layer) not in joined:
-            values, bias = _values_of(layer)
-            outputs, inputs = values.shape
-            matrices.append(_matrix_of(values, bias, inputs > outputs))
-            layer.products = functools.partial(_dense, layer, matrices[-1])
-            layer.call = functools.partial(_call, layer)
-        elif isinstance(layer, TokenEmbedding):
-            matrices.append(EightBitMatrix(layer.embeddings))
-            layer.rows = matrices[-1].rows
-            layer.products = matrices[-1].products
-    return sum(matrix.num_parameters for matrix in matrices)
-
-
-def _values_of(
-    layer: keras.layers.Dense,
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Returns a kernel, (outputs, inputs), and its biases."""
-    bias = np.array(layer.bias) if layer.use_bias else None
-    return np.transpose(layer.kernel), bias
-
-
-def _matrix_of(
-    values: np.ndarray, bias: np.ndarray | None, cuts_inputs: bool
-) -> EightBitMatrix:
-    """Returns a matrix, in parts if that is sooner multiplied."""
-    fits = _LEAST_PARTED <= values.size <= _MOST_PARTED
-    even = values.shape[int(cuts_inputs)] % 2 == 0
-    parts = 2 if fits and even else 1
-    return EightBitMatrix(values, bias, parts, cuts_inputs)
-
-
-def _heads_matrix(
-    key: keras.layers.Dense,
-    query: keras.layers.Dense,
-    value: keras.layers.Dense,
-) -> EightBitMatrix:
-    """Returns one matrix for keys, queries, values and queries.
-
-    A core has keys or values, and half of the queries.
-    """
-    layers = key, query, value
-    values, biases = zip(*map(_values_of, layers), strict=True)
-    bias = None
-    if any(layer.use_bias for layer in layers):
-        biases = [
-            np.zeros(len(rows)) if bias is None else bias
-            for rows, bias in zip(values, biases, strict=True)
-        ]
-        bias = np.concatenate(_halved(*biases))
-    # Parts of the outputs, for they are where the heads are told apart.
-    values = np.concatenate(_halved(*values))
-    return _matrix_of(values, bias, cuts_inputs=False)
-
-
-def _halved(key: Any, query: Any, value: Any) -> tuple[Any, ...]:
-    half = len(query) // 2
-    return key, query[:half], value, query[half:]
-
-
-def _project_heads(
-    layer: SelfAttention, matrix: EightBitMatrix, x: tf.Tensor
-) -> tuple[tf.Tensor, ...]:
-    """Computes what `SelfAttention.project_heads` does."""
-    length, width = x.shape[1:]
-    y = matrix.products(tf.reshape(x, [-1, width]))
-    count = matrix.num_parts
-    heads, others = layer.num_heads, layer.num_key_value_heads
-    dim = y.shape[1] // (heads + 2 * others)
-    half = heads * dim // 2
-    sizes = [others * dim, half, others * dim, heads * dim - half]
-    columns = []
-    for piece, part in zip(
-        pieces_of(y, count), np.split(np.array(sizes), count), strict=True
-    ):
-        columns.extend(tf.split(piece, part, axis=1))
-    key, first, value, second = columns
-    shape = [-1, 1] if length == 1 else tf.unstack(tf.shape(x)[:2])
-    return tuple(
-        tf.reshape(rows, [*shape, number, dim])
-        for rows, number in (
-            (tf.concat([first, second], axis=1), heads),
-            (key, others),
-            (value, others),
-        )
-    )
-
-
-def _dense(
-    layer: keras.layers.Dense,
-    matrix: EightBitMatrix,
-    x: tf.Tensor,
-    activation: Callable[[tf.Tensor], tf.Tensor] | None = None,
-) -> tf.Tensor:
-    """Computes what `keras.layers.Dense` does, and an activation after it."""
-    linear = layer.activation is keras.activations.linear
-    own = None if linear else layer.activation
-    if own is None or activation is None:
-        return matrix.products(x, own or activation)
-    return matrix.products(x, lambda y: activation(own(y)))
-
-
-def _call(
-    layer: keras.layers.Dense, inputs: tf.Tensor, training: bool | None = None
-) -> tf.Tensor:
-    return layer.products(inputs)
-
-
-def _multiply(
-    x: tf.Tensor, weights: tf.Tensor, corrections: tf.Tensor
-) -> tf.Tensor:
-    """Returns x weights^T + corrections, floats that are whole numbers.
-
-    Args:
-        x: quint8, (rows, inputs).
+        x: qint8, (rows, inputs).
         weights: qint8, (outputs, inputs).
-        corrections: float32, (outputs,).
     """
-    # The ranges say that an integer stands for itself.
-    ranges = [tf.constant(v) for v in (0.0, 255.0, -127.0, 127.0)]
-    inputs = [x, weights, corrections, *ranges]
+    # The ranges say that an integer stands for itself. There is no such
+    # product without a bias.
+    ranges = [tf.constant(v) for v in 2 * (-float(_MOST), float(_MOST))]
+    inputs = [x, weights, tf.zeros(weights.shape[:1]), *ranges]
     types = [tensor.dtype.as_datatype_enum for tensor in inputs]
     single = AttrValue(type=tf.float32.as_datatype_enum)
     none = AttrValue(list=AttrValue.ListValue())

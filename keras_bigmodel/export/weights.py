@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from keras_bigmodel.export import eight_bit
+from keras_bigmodel.export import eight_bit, eight_bit_layers
 from keras_bigmodel.generation import tensorflow_packing
 
 WEIGHTS = ("float32", "bfloat16", "int8")
@@ -42,7 +42,7 @@ def with_weights(model: keras.Model, weights: str) -> keras.Model:
             f"Received: weights={weights!r}"
         )
     copy = _copy(model, "float32")
-    if not eight_bit.use_eight_bits(copy):
+    if not eight_bit_layers.use_eight_bits(copy):
         raise ValueError(
             "The model has no Dense layer and no token table, which 8-bit "
             f"weights are for. Received: weights={weights!r}, "

@@ -31,6 +31,7 @@ from keras_bigmodel.generation.tensorflow_parts import (
     num_parts,
     parted_product,
     product_with_table,
+    rows_of,
 )
 from keras_bigmodel.layers.decoding import shared
 from keras_bigmodel.layers.kernels import Kernels
@@ -44,6 +45,10 @@ class PromptKernels(Kernels):
     """For a prompt: many rows at a time."""
 
     growth = 32
+
+    def fold(self, x: tf.Tensor) -> tf.Tensor:
+        """Returns the rows of x, (B, T, D)."""
+        return rows_of(x)
 
     def scatter(
         self, cache: tf.Tensor, indices: tf.Tensor, updates: tf.Tensor
@@ -157,7 +162,7 @@ class StepKernels(Kernels):
 
     def fold(self, x: tf.Tensor) -> tf.Tensor:
         """Returns the rows of x, (B, T, D), and zeros if they are too few."""
-        rows = super().fold(x)
+        rows = rows_of(x)
         if not self._pads:
             return rows
 
@@ -209,7 +214,8 @@ class StepKernels(Kernels):
             x: (B, T, features).
         """
         kind = type(layer)
-        if kind not in _NORMALIZATIONS or not _normalizes_features(layer, x):
+        known = kind in _NORMALIZATIONS and "call" not in vars(layer)
+        if not known or not _normalizes_features(layer, x):
             return layer(x)
         if kind is keras.layers.LayerNormalization:
             x = x - tf.reduce_mean(x, -1, keepdims=True)

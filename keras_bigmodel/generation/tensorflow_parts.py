@@ -120,6 +120,28 @@ def parted_product(
     return y if bias is None else y + bias
 
 
+def rows_of(x: tf.Tensor) -> tf.Tensor:
+    """Returns the rows of a sequence, as they came if they did.
+
+    Args:
+        x: (batch, sequence, features).
+    """
+    return shared(("rows", x.ref()), lambda: tf.reshape(x, [-1, x.shape[-1]]))
+
+
+def sequence_of(rows: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+    """Returns rows put together, and remembers them.
+
+    Args:
+        rows: (batch * sequence, features).
+        x: A sequence of the same shape, (batch, sequence, features).
+    """
+    y = tf.reshape(rows, tf.shape(x))
+    y.set_shape(x.shape)
+    shared(("rows", y.ref()), lambda: rows)
+    return y
+
+
 def pieces_of(x: tf.Tensor, count: int) -> list[tf.Tensor]:
     """Returns equal pieces of the columns of x, as they came if they did.
 

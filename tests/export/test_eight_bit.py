@@ -4,8 +4,9 @@ import pytest
 import tensorflow as tf
 
 import keras_bigmodel as kbm
-from keras_bigmodel.export import eight_bit
+from keras_bigmodel.export import eight_bit, eight_bit_layers
 from keras_bigmodel.generation import tensorflow_packing
+from keras_bigmodel.generation.tensorflow_kernels import StepKernels
 from keras_bigmodel.layers.kernels import KERAS
 
 pytestmark = [
@@ -76,7 +77,7 @@ def test_a_dense_layer_keeps_bias_and_activation():
     model = keras.Model(inputs, outputs)
     x = numbers(2, 3, 13)
     before = np.asarray(model(x))
-    assert eight_bit.use_eight_bits(model) == 7 * 13
+    assert eight_bit_layers.use_eight_bits(model) == 7 * 13
     after = np.asarray(model(x))
     assert not np.array_equal(after, before)
     np.testing.assert_allclose(after, before, atol=0.1)
@@ -87,7 +88,7 @@ def test_a_language_model_generates_with_its_cache():
     model = kbm.models.decoder_lm(29, 31, 2, 2, 8)
     ids = np.array([[3, 5, 7, 11, 13]], "int32")
     before = np.asarray(model(ids))
-    count = eight_bit.use_eight_bits(model)
+    count = eight_bit_layers.use_eight_bits(model)
     assert count / model.count_params() > 0.8
     after = np.asarray(model(ids))
     error = np.linalg.norm(after - before) / np.linalg.norm(before)
@@ -120,7 +121,7 @@ def test_what_attention_reads_is_multiplied_once(use_bias, width):
         )
         for dense in projections
     ]
-    assert eight_bit.use_eight_bits(model) == 3 * width**2
+    assert eight_bit_layers.use_eight_bits(model) == 3 * width**2
     assert tensorflow_packing.packable_weights(model) == []
     x = tf.constant(numbers(2, 3, width))
     expected = [matrix.products(x) for matrix in single]
@@ -150,17 +151,17 @@ def test_heads_narrower_than_what_they_read(head_dim):
     model = keras.Model(inputs, layer(inputs))
     x = numbers(2, 3, 600)
     before = np.asarray(model(x))
-    eight_bit.use_eight_bits(model)
+    eight_bit_layers.use_eight_bits(model)
     after = np.asarray(model(x))
     error = np.linalg.norm(after - before) / np.linalg.norm(before)
     assert 0 < error < 0.05
 
 
 def test_a_model_without_products_has_no_eight_bits():
-    assert eight_bit.use_eight_bits(kbm.models.lstm_lm(5, 1, 3)) > 0
+    assert eight_bit_layers.use_eight_bits(kbm.models.lstm_lm(5, 1, 3)) > 0
     inputs = keras.Input((3,))
     model = keras.Model(inputs, keras.layers.ReLU()(inputs))
-    assert eight_bit.use_eight_bits(model) == 0
+    assert eight_bit_layers.use_eight_bits(model) == 0
 
 
 def test_parts_and_an_activation_change_nothing():
@@ -200,7 +201,7 @@ def test_parts_of_a_step_meet_at_its_end_alone():
     model = keras.Model(inputs, layer(inputs))
     x = numbers(3, 1, 256)
     before = np.asarray(model(x))
-    eight_bit.use_eight_bits(model)
+    eight_bit_layers.use_eight_bits(model)
 
     @tf.function(autograph=False)
     def step(x):
@@ -232,7 +233,7 @@ def test_a_dense_layer_of_some_size_is_cut():
     model = keras.Model(inputs, dense(inputs))
     x = numbers(3, 512)
     before = np.asarray(model(x))
-    eight_bit.use_eight_bits(model)
+    eight_bit_layers.use_eight_bits(model)
     traced = tf.function(model, autograph=False)
     traced = traced.get_concrete_function(tf.TensorSpec([None, 512]))
     types = [op.type for op in traced.graph.get_operations()]
@@ -253,3 +254,83 @@ def test_looking_up_rows_copies_no_variable():
         .graph
     )
     assert "ResourceGather" not in {op.type for op in graph.get_operations()}
+
+
+FACTORS = ("gamma", "scale")
+
+
+def decoder_block(normalization, feed_forward=None, **options):
+    return kbm.layers.DecoderBlock(
+        num_heads=2,
+        intermediate_dim=None if feed_forward else 24,
+        feed_forward=feed_forward,
+        normalization=normalization,
+        **options,
+    )
+
+
+def with_any_factors(*blocks):
+    """Returns a model of blocks whose normalisations scale and shift."""
+    inputs = x = keras.Input((None, 16))
+    for block in blocks:
+        x = block(x)
+    model = keras.Model(inputs, x)
+    for seed, weight in enumerate(model.weights):
+        center = float(weight.name in FACTORS)
+        weight.assign(center + numbers(*weight.shape, seed=seed) / 4)
+    return model
+
+
+@pytest.mark.parametrize("normalize_first", [True, False])
+@pytest.mark.parametrize(
+    "normalization",
+    ["layer", "rms", keras.layers.LayerNormalization(center=False)],
+)
+@pytest.mark.parametrize("use_bias", [True, False])
+def test_matrices_take_over_normalizations(
+    normalization, normalize_first, use_bias
+):
+    block = decoder_block(
+        normalization, normalize_first=normalize_first, use_bias=use_bias
+    )
+    model = with_any_factors(block)
+    x = tf.constant(numbers(2, 3, 16))
+    before = np.asarray(model(x))
+    eight_bit_layers.use_eight_bits(model)
+    after = np.asarray(model(x))
+    error = np.linalg.norm(after - before) / np.linalg.norm(before)
+    assert 0 < error < 0.02
+
+    @tf.function(autograph=False)
+    def step(x):
+        with kbm.layers.DecodingScope(8, kernels=StepKernels()):
+            return model(x)
+
+    np.testing.assert_allclose(step(x), after, 1e-4, 1e-4)
+    traced = step.get_concrete_function(tf.TensorSpec([None, 3, 16]))
+    read = {id(variable.handle) for variable in traced.graph.variables}
+    factors = [w for w in model.weights if w.name in (*FACTORS, "beta")]
+    found = [id(factor.value.handle) in read for factor in factors]
+    assert factors and all(found) != normalize_first
+
+
+def test_what_others_read_too_keeps_its_normalization():
+    shared = kbm.layers.FeedForward(24)
+    blocks = [decoder_block("layer", shared) for _ in range(2)]
+    model = with_any_factors(*blocks)
+    x = tf.constant(numbers(2, 3, 16))
+    before = np.asarray(model(x))
+    eight_bit_layers.use_eight_bits(model)
+    after = np.asarray(model(x))
+    error = np.linalg.norm(after - before) / np.linalg.norm(before)
+    assert 0 < error < 0.02
+    for block in blocks:
+        assert "call" in vars(block.self_attention_normalization)
+        assert "call" not in vars(block.feed_forward_normalization)
+
+
+def test_experts_keep_their_normalization():
+    experts = kbm.layers.MixtureOfExperts(2, 24, 1)
+    block = decoder_block("rms", experts)
+    eight_bit_layers.use_eight_bits(with_any_factors(block))
+    assert "call" not in vars(block.feed_forward_normalization)

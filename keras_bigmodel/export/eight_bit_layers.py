@@ -2,6 +2,7 @@
 
 import collections
 import functools
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -48,7 +49,7 @@ def use_eight_bits(model: keras.Model) -> int:
         How many of its parameters have 8 bits now.
     """
     layers = model._flatten_layers()
-    normalizations = _take_over_normalizations(layers)
+    normalizations = _take_over_normalizations(model)
 
     def values_of(layer: keras.layers.Dense) -> tuple[np.ndarray, Any]:
         return _values_of(layer, normalizations.get(id(layer)))
@@ -82,22 +83,22 @@ def use_eight_bits(model: keras.Model) -> int:
 
 
 def _take_over_normalizations(
-    layers: list[keras.layers.Layer],
+    model: keras.Model,
 ) -> dict[int, keras.layers.Layer]:
     """Has normalisations leave their factors to all that read what they give.
 
     Returns:
         The normalisations by the ids of the Dense layers that read them.
     """
-    blocks = [x for x in layers if isinstance(x, TransformerBlock)]
-    pairs = [pair for block in blocks for pair in _readers(block)]
+    layers = model._flatten_layers()
     uses = collections.Counter(
-        id(reader) for _, readers in pairs for reader in readers
+        id(part) for layer in layers for part in layer._layers
     )
+    blocks = [layer for layer in layers if isinstance(layer, TransformerBlock)]
     found = {}
-    for normalization, readers in pairs:
-        single = all(uses[id(reader)] == 1 for reader in readers)
-        if single and _normalizes_features(normalization):
+    for branch in itertools.chain.from_iterable(map(_branches, blocks)):
+        normalization, part, readers = branch
+        if uses[id(part)] == 1 and _normalizes_features(normalization):
             normalization.call = functools.partial(_normalized, normalization)
             found.update((id(reader), normalization) for reader in readers)
     return found
@@ -111,26 +112,33 @@ def _normalizes_features(layer: keras.layers.Layer) -> bool:
     return axes in ([-1], [2])
 
 
-def _readers(
+def _branches(
     block: TransformerBlock,
-) -> Iterator[tuple[keras.layers.Layer, list[keras.layers.Dense]]]:
-    """Yields normalisations and the layers that alone read what they give."""
+) -> Iterator[
+    tuple[keras.layers.Layer, keras.layers.Layer, list[keras.layers.Dense]]
+]:
+    """Yields normalisations, the parts that read them, and what these read by.
+
+    Only where nothing else reads what a normalisation gives.
+    """
     if not block.normalize_first:
         return
-    attention, feed_forward = block.self_attention, block.feed_forward
+    attention = block.self_attention
     if type(attention) is SelfAttention:
         projections = [
             attention.key_projection,
             attention.query_projection,
             attention.value_projection,
         ]
-        yield block.self_attention_normalization, projections
-    if type(block.cross_attention) is CrossAttention:
-        projections = [block.cross_attention.query_projection]
-        yield block.cross_attention_normalization, projections
-    if type(feed_forward) is FeedForward:
-        gate = [feed_forward.gate] if feed_forward.gated else []
-        yield block.feed_forward_normalization, [*gate, feed_forward.up]
+        yield block.self_attention_normalization, attention, projections
+    attention = block.cross_attention
+    if type(attention) is CrossAttention:
+        projections = [attention.query_projection]
+        yield block.cross_attention_normalization, attention, projections
+    network = block.feed_forward
+    if type(network) is FeedForward:
+        gate = [network.gate] if network.gated else []
+        yield block.feed_forward_normalization, network, [*gate, network.up]
 
 
 def _normalized(layer: keras.layers.Layer, x: tf.Tensor) -> tf.Tensor:

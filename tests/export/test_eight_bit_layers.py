@@ -223,19 +223,21 @@ def test_matrices_take_over_normalizations(
     assert factors and all(found) != normalize_first
 
 
-def test_what_others_read_too_keeps_its_normalization():
-    shared = kbm.layers.FeedForward(24)
-    blocks = [decoder_block("layer", shared) for _ in range(2)]
-    model = with_any_factors(*blocks)
+@pytest.mark.parametrize("others", [[], ["block"], ["itself"]])
+def test_what_reads_others_too_takes_over_nothing(others):
+    network = kbm.layers.FeedForward(24)
+    block = decoder_block("layer", network)
+    more = {"block": decoder_block("layer", network), "itself": network}
+    model = with_any_factors(block, *map(more.get, others))
     x = tf.constant(numbers(2, 3, 16))
     before = np.asarray(model(x))
     eight_bit_layers.use_eight_bits(model)
     after = np.asarray(model(x))
     error = np.linalg.norm(after - before) / np.linalg.norm(before)
     assert 0 < error < 0.02
-    for block in blocks:
-        assert "call" in vars(block.self_attention_normalization)
-        assert "call" not in vars(block.feed_forward_normalization)
+    assert "call" in vars(block.self_attention_normalization)
+    found = "call" in vars(block.feed_forward_normalization)
+    assert found != bool(others)
 
 
 def test_experts_keep_their_normalization():

@@ -21,6 +21,14 @@ def numbers(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype("float32")
 
 
+def with_eight_bits(model, x):
+    """Returns what a model gives with 8 bits, and the relative error."""
+    before = np.asarray(model(x))
+    eight_bit_layers.use_eight_bits(model)
+    after = np.asarray(model(x))
+    return after, np.linalg.norm(after - before) / np.linalg.norm(before)
+
+
 def test_a_dense_layer_keeps_bias_and_activation():
     inputs = keras.Input((None, 13))
     outputs = keras.layers.Dense(7, "relu", bias_initializer="ones")(inputs)
@@ -100,10 +108,7 @@ def test_heads_narrower_than_what_they_read(head_dim):
     inputs = keras.Input((None, 600))
     model = keras.Model(inputs, layer(inputs))
     x = numbers(2, 3, 600)
-    before = np.asarray(model(x))
-    eight_bit_layers.use_eight_bits(model)
-    after = np.asarray(model(x))
-    error = np.linalg.norm(after - before) / np.linalg.norm(before)
+    _, error = with_eight_bits(model, x)
     assert 0 < error < 0.05
 
 
@@ -204,10 +209,7 @@ def test_matrices_take_over_normalizations(
     )
     model = with_any_factors(block)
     x = tf.constant(numbers(2, 3, 16))
-    before = np.asarray(model(x))
-    eight_bit_layers.use_eight_bits(model)
-    after = np.asarray(model(x))
-    error = np.linalg.norm(after - before) / np.linalg.norm(before)
+    after, error = with_eight_bits(model, x)
     assert 0 < error < 0.02
 
     @tf.function(autograph=False)
@@ -224,16 +226,13 @@ def test_matrices_take_over_normalizations(
 
 
 @pytest.mark.parametrize("others", [[], ["block"], ["itself"]])
-def test_what_reads_others_too_takes_over_nothing(others):
+def test_a_part_that_others_use_takes_over_nothing(others):
     network = kbm.layers.FeedForward(24)
     block = decoder_block("layer", network)
     more = {"block": decoder_block("layer", network), "itself": network}
     model = with_any_factors(block, *map(more.get, others))
     x = tf.constant(numbers(2, 3, 16))
-    before = np.asarray(model(x))
-    eight_bit_layers.use_eight_bits(model)
-    after = np.asarray(model(x))
-    error = np.linalg.norm(after - before) / np.linalg.norm(before)
+    _, error = with_eight_bits(model, x)
     assert 0 < error < 0.02
     assert "call" in vars(block.self_attention_normalization)
     found = "call" in vars(block.feed_forward_normalization)

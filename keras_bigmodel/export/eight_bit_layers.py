@@ -11,6 +11,10 @@ import numpy as np
 import tensorflow as tf
 
 from keras_bigmodel.export import eight_bit
+from keras_bigmodel.generation.tensorflow_kernels import (
+    centered,
+    normalizes_features,
+)
 from keras_bigmodel.generation.tensorflow_parts import (
     pieces_of,
     rows_of,
@@ -19,14 +23,7 @@ from keras_bigmodel.generation.tensorflow_parts import (
 from keras_bigmodel.layers.attention import CrossAttention, SelfAttention
 from keras_bigmodel.layers.block import TransformerBlock
 from keras_bigmodel.layers.feed_forward import FeedForward
-from keras_bigmodel.layers.rms_normalization import RMSNormalization
 from keras_bigmodel.layers.token_embedding import TokenEmbedding
-
-_NORMALIZATIONS = (
-    keras.layers.LayerNormalization,
-    keras.layers.RMSNormalization,
-    RMSNormalization,
-)
 
 # Bytes of a matrix that two cores, a half each, multiply sooner than all cores
 # together: waking them takes as long as reading a megabyte. Smaller ones gain
@@ -49,7 +46,7 @@ def use_eight_bits(model: keras.Model) -> int:
         How many of its parameters have 8 bits now.
     """
     layers = model._flatten_layers()
-    normalizations = _take_over_normalizations(model)
+    normalizations = _take_over_normalizations(layers)
 
     def values_of(layer: keras.layers.Dense) -> tuple[np.ndarray, Any]:
         return _values_of(layer, normalizations.get(id(layer)))
@@ -83,33 +80,28 @@ def use_eight_bits(model: keras.Model) -> int:
 
 
 def _take_over_normalizations(
-    model: keras.Model,
+    layers: list[keras.layers.Layer],
 ) -> dict[int, keras.layers.Layer]:
     """Has normalisations leave their factors to all that read what they give.
+
+    Args:
+        layers: All layers of a model, and the model.
 
     Returns:
         The normalisations by the ids of the Dense layers that read them.
     """
-    layers = model._flatten_layers()
     uses = collections.Counter(
         id(part) for layer in layers for part in layer._layers
     )
     blocks = [layer for layer in layers if isinstance(layer, TransformerBlock)]
     found = {}
-    for branch in itertools.chain.from_iterable(map(_branches, blocks)):
-        normalization, part, readers = branch
-        if uses[id(part)] == 1 and _normalizes_features(normalization):
+    for normalization, part, readers in itertools.chain(
+        *map(_branches, blocks)
+    ):
+        if uses[id(part)] == 1 and normalizes_features(normalization):
             normalization.call = functools.partial(_normalized, normalization)
             found.update((id(reader), normalization) for reader in readers)
     return found
-
-
-def _normalizes_features(layer: keras.layers.Layer) -> bool:
-    """Tells whether a layer normalises the last axis of a sequence."""
-    if type(layer) not in _NORMALIZATIONS:
-        return False
-    axes = layer.axis if isinstance(layer.axis, list) else [layer.axis]
-    return axes in ([-1], [2])
 
 
 def _branches(
@@ -147,11 +139,7 @@ def _normalized(layer: keras.layers.Layer, x: tf.Tensor) -> tf.Tensor:
     The 8-bit integers of a row do not depend on what all of it is divided by,
     and are found beside it.
     """
-    rows = rows_of(x)
-    if isinstance(layer, keras.layers.LayerNormalization):
-        rows = rows - tf.reduce_mean(rows, -1, keepdims=True)
-    mean_square = tf.reduce_mean(rows * rows, -1, keepdims=True)
-    factor = tf.math.rsqrt(mean_square + layer.epsilon)
+    rows, factor = centered(layer, rows_of(x))
     normal = rows * factor
     integers, largest = eight_bit.quantize_rows(rows)
     eight_bit.remember_integers(normal, integers, largest * factor)

@@ -213,16 +213,12 @@ class StepKernels(Kernels):
             layer: The layer.
             x: (B, T, features).
         """
-        kind = type(layer)
-        known = kind in _NORMALIZATIONS and "call" not in vars(layer)
-        if not known or not _normalizes_features(layer, x):
+        known = normalizes_features(layer) and "call" not in vars(layer)
+        if not known or x.dtype != tf.float32:
             return layer(x)
-        if kind is keras.layers.LayerNormalization:
-            x = x - tf.reduce_mean(x, -1, keepdims=True)
-        y = x * tf.math.rsqrt(
-            tf.reduce_mean(x * x, -1, keepdims=True) + layer.epsilon
-        )
-        for name, apply in _NORMALIZATIONS[kind].items():
+        x, factor = centered(layer, x)
+        y = x * factor
+        for name, apply in _NORMALIZATIONS[type(layer)].items():
             weights = getattr(layer, name, None)
             if weights is not None:
                 y = apply(y, tf.convert_to_tensor(weights))
@@ -265,9 +261,31 @@ _NORMALIZATIONS = {
 }
 
 
-def _normalizes_features(layer: keras.layers.Layer, x: tf.Tensor) -> bool:
+def normalizes_features(layer: keras.layers.Layer) -> bool:
+    """Tells whether `centered` is for a layer: of the last axis of a sequence.
+
+    Args:
+        layer: A built layer.
+    """
+    if type(layer) not in _NORMALIZATIONS:
+        return False
     axes = layer.axis if isinstance(layer.axis, list) else [layer.axis]
-    return x.dtype == tf.float32 and axes in ([-1], [len(x.shape) - 1])
+    return axes in ([-1], [2])
+
+
+def centered(
+    layer: keras.layers.Layer, x: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns x less its mean, if that is taken off, and what it is times.
+
+    Args:
+        layer: A normalisation of features.
+        x: (..., features).
+    """
+    if isinstance(layer, keras.layers.LayerNormalization):
+        x = x - tf.reduce_mean(x, -1, keepdims=True)
+    mean_square = tf.reduce_mean(x * x, -1, keepdims=True)
+    return x, tf.math.rsqrt(mean_square + layer.epsilon)
 
 
 def _num_rows(x: tf.Tensor) -> tf.Tensor:

@@ -11,9 +11,10 @@ import numpy as np
 import tensorflow as tf
 
 from keras_bigmodel.export import eight_bit
-from keras_bigmodel.generation.tensorflow_kernels import (
+from keras_bigmodel.generation.tensorflow_normalization import (
     centered,
     normalizes_features,
+    weights_behind,
 )
 from keras_bigmodel.generation.tensorflow_parts import (
     pieces_of,
@@ -49,7 +50,9 @@ def use_eight_bits(model: keras.Model) -> int:
     normalizations = _take_over_normalizations(layers)
 
     def values_of(layer: keras.layers.Dense) -> tuple[np.ndarray, Any]:
-        return _values_of(layer, normalizations.get(id(layer)))
+        normalization = normalizations.get(id(layer))
+        kernel, bias = weights_behind(layer, normalization)
+        return kernel.T, bias
 
     matrices = []
     joined = set()
@@ -144,28 +147,6 @@ def _normalized(layer: keras.layers.Layer, x: tf.Tensor) -> tf.Tensor:
     integers, largest = eight_bit.quantize_rows(rows)
     eight_bit.remember_integers(normal, integers, largest * factor)
     return sequence_of(normal, x)
-
-
-def _values_of(
-    layer: keras.layers.Dense, normalization: keras.layers.Layer | None
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Returns a kernel, (outputs, inputs), and its biases.
-
-    Args:
-        layer: The layer.
-        normalization: Whose factors and offsets it takes over; None: nobody's.
-    """
-    values = np.transpose(layer.kernel)
-    bias = np.array(layer.bias) if layer.use_bias else None
-    offsets = getattr(normalization, "beta", None)
-    if offsets is not None:
-        added = np.matmul(values, offsets, dtype="float64")
-        bias = (added if bias is None else bias + added).astype("float32")
-    for name in ("gamma", "scale"):
-        factors = getattr(normalization, name, None)
-        if isinstance(factors, keras.Variable):
-            values = values * np.array(factors)
-    return values, bias
 
 
 def _matrix_of(

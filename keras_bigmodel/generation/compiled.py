@@ -80,7 +80,7 @@ def kernels_for(
     )
 
     return StepKernels(
-        pack_weights, rows, part_bytes(), num_cores(), copies_columns=True
+        pack_weights, rows, part_bytes(), num_cores(), holds_weights=True
     )
 
 

@@ -15,12 +15,20 @@ from keras_bigmodel.generation.step_rows import (
     ANY_ROWS,
     BLOCK_ROWS,
     MOST_ROWS,
+    SEVERAL_ROWS,
 )
 from keras_bigmodel.generation.tensorflow_attention import (
     attend_to_cache,
     can_attend,
 )
+from keras_bigmodel.generation.tensorflow_normalization import (
+    centered,
+    normalizes_features,
+    scaling,
+)
 from keras_bigmodel.generation.tensorflow_packing import (
+    has_blocks,
+    held_projection,
     is_plain,
     packed_product,
     packed_projection,
@@ -31,11 +39,11 @@ from keras_bigmodel.generation.tensorflow_parts import (
     num_parts,
     parted_product,
     product_with_table,
+    read,
     rows_of,
 )
 from keras_bigmodel.layers.decoding import shared
 from keras_bigmodel.layers.kernels import Kernels
-from keras_bigmodel.layers.rms_normalization import RMSNormalization
 
 # Unsigned ones, for GPUs have no such scatter of int32.
 _INTEGERS = {2: tf.uint16, 4: tf.uint32, 8: tf.uint64}
@@ -84,8 +92,8 @@ class StepKernels(Kernels):
         rows: The least and the most rows that a step has.
         part_bytes: Bytes of weights that a core does alone.
         num_lanes: Cores that parts are meant for; None: any number.
-        copies_columns: Whether copies of some weights may be kept with the
-            graph, a third more than what is packed.
+        holds_weights: Whether packed weights stay as they are while the graph
+            is used, so that it may keep rearranged copies of them.
     """
 
     growth = PromptKernels.growth
@@ -96,7 +104,7 @@ class StepKernels(Kernels):
         rows: tuple[int, float] = ANY_ROWS,
         part_bytes: int = PART_BYTES,
         num_lanes: int | None = None,
-        copies_columns: bool = False,
+        holds_weights: bool = False,
     ) -> None:
         self._packs = pack_weights
         # Steps that may have fewer and more rows always get as many.
@@ -104,7 +112,7 @@ class StepKernels(Kernels):
         self._rows = rows
         self._part_bytes = part_bytes
         self._num_lanes = num_lanes
-        self._copies_columns = copies_columns
+        self._holds_weights = pack_weights and holds_weights
 
     def for_prompts(self) -> Kernels:
         """Returns the kernels to read prompts with."""
@@ -196,14 +204,17 @@ class StepKernels(Kernels):
         """
         if not is_plain(layer) or x.dtype != tf.float32:
             return super().project(layer, x, activation)
-        kernel = tf.convert_to_tensor(layer.kernel)
         lanes = shared("lanes", lambda: Lanes(self._num_lanes))
         most = math.inf if self._rows[0] > MOST_ROWS else self._part_bytes
+        parts = num_parts(*layer.kernel.shape, most)
+        if self._holds_weights and has_blocks(layer, parts):
+            x, normalization = _unscaled(x)
+            options = parts, lanes, normalization
+            return held_projection(layer, x, activation, *options)
         if self._packs:
-            options = num_parts(kernel, most), lanes, self._copies_columns
-            return packed_projection(layer, x, activation, *options)
-        bias = tf.convert_to_tensor(layer.bias) if layer.use_bias else None
-        y = parted_product(x, kernel, most, bias, lanes)
+            return packed_projection(layer, x, activation, parts, lanes)
+        bias = read(layer.bias) if layer.use_bias else None
+        y = parted_product(x, read(layer.kernel), parts, bias, lanes)
         return y if activation is None else activation(y)
 
     def normalize(self, layer: keras.layers.Layer, x: tf.Tensor) -> tf.Tensor:
@@ -216,12 +227,15 @@ class StepKernels(Kernels):
         known = normalizes_features(layer) and "call" not in vars(layer)
         if not known or x.dtype != tf.float32:
             return layer(x)
-        x, factor = centered(layer, x)
-        y = x * factor
-        for name, apply in _NORMALIZATIONS[type(layer)].items():
-            weights = getattr(layer, name, None)
-            if weights is not None:
-                y = apply(y, tf.convert_to_tensor(weights))
+        x, normal = centered(layer, x)
+        y = x = x * normal
+        factor, offset = scaling(layer)
+        if factor is not None:
+            y = y * read(factor)
+        if offset is not None:
+            y = y + read(offset)
+        if self._holds_weights:
+            shared(_key_of_unscaled(rows_of(y)), lambda: (rows_of(x), layer))
         return y
 
     def score_tokens(self, hidden: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
@@ -248,44 +262,20 @@ class StepKernels(Kernels):
         if not can_attend(query, options):
             return super().attend(query, key, value, mask, bias, **options)
         soft_cap = options["soft_cap"]
-        return attend_to_cache(
-            query, key, value, mask, bias, soft_cap, self._num_lanes
-        )
+        # Several rows take so long that cores had better take what is there.
+        lanes = None if self._rows[0] >= SEVERAL_ROWS else self._num_lanes
+        return attend_to_cache(query, key, value, mask, bias, soft_cap, lanes)
 
 
-# What is applied to normalised features, by the attributes of layers.
-_NORMALIZATIONS = {
-    keras.layers.LayerNormalization: {"gamma": tf.multiply, "beta": tf.add},
-    keras.layers.RMSNormalization: {"scale": tf.multiply},
-    RMSNormalization: {"scale": tf.multiply},
-}
+def _unscaled(
+    rows: tf.Tensor,
+) -> tuple[tf.Tensor, keras.layers.Layer | None]:
+    """Returns rows as they were before a normalisation scaled them, and it."""
+    return shared(_key_of_unscaled(rows), lambda: (rows, None))
 
 
-def normalizes_features(layer: keras.layers.Layer) -> bool:
-    """Tells whether `centered` is for a layer: of the last axis of a sequence.
-
-    Args:
-        layer: A built layer.
-    """
-    if type(layer) not in _NORMALIZATIONS:
-        return False
-    axes = layer.axis if isinstance(layer.axis, list) else [layer.axis]
-    return axes in ([-1], [2])
-
-
-def centered(
-    layer: keras.layers.Layer, x: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns x less its mean, if that is taken off, and what it is times.
-
-    Args:
-        layer: A normalisation of features.
-        x: (..., features).
-    """
-    if isinstance(layer, keras.layers.LayerNormalization):
-        x = x - tf.reduce_mean(x, -1, keepdims=True)
-    mean_square = tf.reduce_mean(x * x, -1, keepdims=True)
-    return x, tf.math.rsqrt(mean_square + layer.epsilon)
+def _key_of_unscaled(rows: tf.Tensor) -> tuple:
+    return "unscaled", rows.ref()
 
 
 def _num_rows(x: tf.Tensor) -> tf.Tensor:

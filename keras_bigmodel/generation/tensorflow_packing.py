@@ -8,7 +8,6 @@ Python function of its own and is put into graphs by its name.
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 import keras
 import numpy as np
@@ -16,12 +15,22 @@ import tensorflow as tf
 from tensorflow.core.framework.attr_value_pb2 import AttrValue
 from tensorflow.python.framework import kernels
 
+from keras_bigmodel.generation.tensorflow_normalization import (
+    normalizes_features,
+    scaling,
+    weights_behind,
+)
 from keras_bigmodel.generation.tensorflow_parts import (
+    ALIGNMENT,
     Lanes,
+    beside_products,
     pieces_of,
     put_together,
+    read,
+    side_by_side,
 )
 from keras_bigmodel.layers import activations
+from keras_bigmodel.layers.decoding import shared
 from keras_bigmodel.layers.token_embedding import TokenEmbedding
 
 KERNEL = "_MklNativeFusedMatMul"
@@ -72,7 +81,10 @@ def packed_product(
         "_kernel": AttrValue(s=b"MklNameChangeOp"),
     }
     graph = tf.compat.v1.get_default_graph()
-    inputs = [x, weights, tf.zeros([outputs]) if bias is None else bias]
+    if bias is None:
+        key = "zeros", outputs, id(graph)
+        bias = shared(key, lambda: tf.zeros([outputs]))
+    inputs = [x, weights, bias]
     made = graph.create_op(KERNEL, inputs, attrs=attributes, name="product")
     (y,) = made.outputs
     y.set_shape([x.shape[0], outputs])
@@ -85,14 +97,10 @@ def packed_projection(
     activation: Callable[[tf.Tensor], tf.Tensor] | None,
     parts: int,
     lanes: Lanes,
-    copies_columns: bool,
 ) -> tf.Tensor:
     """Returns what a Dense layer gives, its weights packed in parts.
 
-    They are parts of its inputs, which lie together. What an activation widens
-    is better cut by its outputs: each part goes through the activation and
-    into a part of the next layer by itself, and the cores meet once in a
-    feed-forward network.
+    They are parts of its inputs, which lie together.
 
     Args:
         layer: The layer.
@@ -100,37 +108,95 @@ def packed_projection(
         activation: Applied to it; None: nothing.
         parts: Into how many its kernel is cut.
         lanes: In which the products follow one another.
-        copies_columns: Whether parts of outputs may be copied and kept.
     """
-    weights = tf.convert_to_tensor(layer.kernel)
-    bias = tf.convert_to_tensor(layer.bias) if layer.use_bias else None
-    inputs, outputs = weights.shape
+    kernel, bias = read(layer.kernel), None
+    if layer.use_bias:
+        bias = read(layer.bias)
     if parts == 1:
-        return packed_product(x, weights, bias, activation)
-    none = [None] * parts
-
-    def products(*arguments: Any) -> list[tf.Tensor]:
-        return [
-            lanes.follow(partial(packed_product, *part))
-            for part in zip(*arguments, strict=True)
-        ]
-
-    widens = activation is not None and outputs > inputs
-    if copies_columns and widens and outputs % parts == 0:
-        biases = none if bias is None else tf.split(bias, parts)
-        columns = _columns(layer, parts)
-        return put_together(
-            products([x] * parts, columns, biases, [activation] * parts)
+        return packed_product(x, kernel, bias, activation)
+    makes = [
+        partial(packed_product, *part)
+        for part in zip(
+            pieces_of(x, parts),
+            tf.split(kernel, parts),
+            [bias] + [None] * (parts - 1),
+            strict=True,
         )
-    rows = tf.split(weights, parts)
-    y = tf.add_n(products(pieces_of(x, parts), rows, [bias, *none[1:]]))
+    ]
+    y = tf.add_n(side_by_side(makes, lanes))
     return y if activation is None else activation(y)
 
 
-def _columns(layer: keras.layers.Dense, parts: int) -> list[tf.Tensor]:
-    """Returns a kernel cut by its outputs, once for all runs of a graph."""
+def held_projection(
+    layer: keras.layers.Dense,
+    x: tf.Tensor,
+    activation: Callable[[tf.Tensor], tf.Tensor] | None,
+    parts: int,
+    lanes: Lanes,
+    normalization: keras.layers.Layer | None = None,
+) -> tf.Tensor:
+    """Returns what a Dense layer gives, by blocks that stay with the graph.
+
+    A core that multiplies several rows by a long and narrow block writes less
+    than by a wide one, and what it makes is done: an activation follows at
+    once, and so do blocks of the next layer, so that the cores meet once in a
+    feed-forward network. Blocks do not lie together in a kernel, and are
+    copied when the graph is made. What a normalisation is times and plus at
+    its end goes into the copies.
+
+    Args:
+        layer: The layer, which `has_blocks`.
+        x: (rows, inputs).
+        activation: Applied to it; None: nothing.
+        parts: How many blocks.
+        lanes: In which the products follow one another.
+        normalization: What x comes from, less its scaling; None: nothing.
+    """
+    groups, count = _cuts(layer, parts)
     with tf.init_scope():
-        return tf.split(tf.convert_to_tensor(layer.kernel), parts, axis=1)
+        kernel, bias = weights_behind(layer, normalization)
+        blocks = kernel.reshape(groups, len(kernel) // groups, count, -1)
+        blocks = blocks.transpose(0, 2, 1, 3)
+        held = tf.constant(blocks.reshape(parts, *blocks.shape[2:]))
+    biases = [None] * parts
+    with beside_products():
+        blocks = tf.unstack(held)
+        if bias is not None:
+            biases[:count] = map(tf.constant, np.split(bias, count))
+    pieces = [piece for piece in pieces_of(x, groups) for _ in range(count)]
+    makes = [
+        partial(packed_product, *part, activation if groups == 1 else None)
+        for part in zip(pieces, blocks, biases, strict=True)
+    ]
+    products = side_by_side(makes, lanes)
+    if groups == 1:
+        return put_together(products)
+    y = put_together([tf.add_n(products[i::count]) for i in range(count)])
+    return y if activation is None else activation(y)
+
+
+def has_blocks(layer: keras.layers.Dense, parts: int) -> bool:
+    """Tells whether a kernel can be cut into so many blocks.
+
+    Args:
+        layer: A built layer.
+        parts: How many blocks, a power of two.
+    """
+    inputs, outputs = layer.kernel.shape
+    groups, count = _cuts(layer, parts)
+    if parts == 1 or inputs % groups or outputs % count:
+        return False
+    # Otherwise each step would copy them.
+    return inputs * outputs // parts * tf.float32.size % ALIGNMENT == 0
+
+
+def _cuts(layer: keras.layers.Dense, parts: int) -> tuple[int, int]:
+    """Returns into how many parts inputs and outputs are cut."""
+    inputs, outputs = layer.kernel.shape
+    groups = 1
+    while inputs > groups * outputs and groups < parts:
+        groups *= 2
+    return groups, parts // groups
 
 
 def is_plain(layer: keras.layers.Dense) -> bool:
@@ -142,7 +208,7 @@ def is_plain(layer: keras.layers.Dense) -> bool:
 
 
 def packable_weights(model: keras.Model) -> list[tf.Variable]:
-    """Returns the weights of a model that steps would read packed.
+    """Returns the weights of a model that steps would read as copies.
 
     Args:
         model: A built model.
@@ -155,10 +221,12 @@ def packable_weights(model: keras.Model) -> list[tf.Variable]:
         if layer.compute_dtype != "float32":
             continue
         if isinstance(layer, keras.layers.Dense) and is_plain(layer):
-            found.append(layer.kernel.value)
+            found += [layer.kernel, layer.bias]
         elif isinstance(layer, TokenEmbedding):
-            found.append(layer.embeddings.value)
-    return found
+            found.append(layer.embeddings)
+        elif normalizes_features(layer):
+            found += scaling(layer)
+    return [weight.value for weight in found if weight is not None]
 
 
 def hold(variables: Sequence[tf.Variable]) -> list[tf.Tensor]:

@@ -6,11 +6,13 @@ product is cut into parts which a core does alone, and TensorFlow's executor,
 which never waits for all of them at once, hands the parts to the cores.
 """
 
+import contextlib
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
+import keras
 import tensorflow as tf
 
 from keras_bigmodel.generation.step_rows import (
@@ -25,7 +27,7 @@ from keras_bigmodel.layers.decoding import shared
 PART_BYTES = 2**20
 _CACHE_OF_A_CORE = pathlib.Path("/sys/devices/system/cpu/cpu0/cache/index2")
 # A part must begin where vectors begin, or it would be copied.
-_ALIGNMENT = 64
+ALIGNMENT = 64
 # Into how many parts a table is cut, and from which size of the parts on.
 _TABLE_PARTS, _LEAST_TABLE_PART = 16, 256
 
@@ -49,21 +51,21 @@ def num_cores() -> int:
     return os.cpu_count() or 1
 
 
-def num_parts(weights: tf.Tensor, part_bytes: int) -> int:
+def num_parts(inputs: int, outputs: int, part_bytes: float) -> int:
     """Returns into how many parts of its rows a matrix is cut, 1 for none.
 
     A power of two, so that any machine can share them out evenly.
 
     Args:
-        weights: (inputs, outputs).
+        inputs: Rows of the matrix, which is of float32.
+        outputs: Its columns.
         part_bytes: Bytes of a part at most.
     """
-    inputs, outputs = weights.shape
-    row = outputs * weights.dtype.size
+    row = outputs * tf.float32.size
     parts = 1
     while row * inputs > parts * part_bytes:
         parts *= 2
-    return 1 if inputs % parts or row % _ALIGNMENT else parts
+    return 1 if inputs % parts or row % ALIGNMENT else parts
 
 
 class Lanes:
@@ -94,10 +96,54 @@ class Lanes:
         return made
 
 
+def side_by_side(
+    makes: list[Callable[[], tf.Tensor]], lanes: Lanes
+) -> list[tf.Tensor]:
+    """Returns products that cores do side by side.
+
+    Args:
+        makes: Each gives a product.
+        lanes: In which they follow one another.
+    """
+    products = [lanes.follow(make) for make in makes]
+    begin_with(products[0])
+    return products
+
+
+def begin_with(product: tf.Tensor) -> None:
+    """Remembers the first of the products that cores do next in this step.
+
+    Args:
+        product: What it gives.
+    """
+    if not tf.executing_eagerly():
+        shared("latest products", list)[:] = [product.op]
+
+
+@contextlib.contextmanager
+def beside_products() -> Iterator[None]:
+    """Has what is made within wait for the latest product that was begun with.
+
+    A step of a loop begins with all that waits for nothing, one by one, so
+    that reading hundreds of weights would come before the first product. Most
+    of them are better read by cores that wait for others.
+    """
+    graph = tf.compat.v1.get_default_graph()
+    latest = shared("latest products", list)
+    with tf.control_dependencies([op for op in latest if op.graph is graph]):
+        yield
+
+
+def read(variable: keras.Variable) -> tf.Tensor:
+    """Returns the value of a weight, read beside products."""
+    with beside_products():
+        return tf.convert_to_tensor(variable)
+
+
 def parted_product(
     x: tf.Tensor,
     weights: tf.Tensor,
-    part_bytes: int,
+    parts: int,
     bias: tf.Tensor | None = None,
     lanes: Lanes | None = None,
 ) -> tf.Tensor:
@@ -106,17 +152,16 @@ def parted_product(
     Args:
         x: (rows, inputs).
         weights: W, (inputs, outputs).
-        part_bytes: Bytes of weights in a part at most.
+        parts: How many.
         bias: b, (outputs,); None: zeros.
         lanes: In which the products follow one another.
     """
-    parts = num_parts(weights, part_bytes)
     if parts == 1:
         y = tf.matmul(x, weights)
     else:
-        follow = (lanes or Lanes()).follow
         pairs = zip(pieces_of(x, parts), tf.split(weights, parts), strict=True)
-        y = tf.add_n([follow(partial(tf.matmul, *pair)) for pair in pairs])
+        makes = [partial(tf.matmul, *pair) for pair in pairs]
+        y = tf.add_n(side_by_side(makes, lanes or Lanes()))
     return y if bias is None else y + bias
 
 
@@ -149,9 +194,19 @@ def pieces_of(x: tf.Tensor, count: int) -> list[tf.Tensor]:
         x: (rows, columns).
         count: How many.
     """
-    return shared(
-        ("pieces", count, x.ref()), lambda: tf.split(x, count, axis=1)
-    )
+
+    if count == 1:
+        return [x]
+
+    def pieces() -> list[tf.Tensor]:
+        known = shared(("put together", x.ref()), list)
+        size, rest = divmod(len(known), count)
+        if rest or not size:
+            return tf.split(x, count, axis=1)
+        groups = [known[size * i : size * (i + 1)] for i in range(count)]
+        return [put_together(group) for group in groups]
+
+    return shared(("pieces", count, x.ref()), pieces)
 
 
 def put_together(pieces: list[tf.Tensor]) -> tf.Tensor:
@@ -165,7 +220,7 @@ def put_together(pieces: list[tf.Tensor]) -> tf.Tensor:
     if len(pieces) == 1:
         return pieces[0]
     y = tf.concat(pieces, axis=1)
-    shared(("pieces", len(pieces), y.ref()), lambda: pieces)
+    shared(("put together", y.ref()), lambda: pieces)
     return y
 
 

@@ -106,10 +106,18 @@ def layer(inputs, outputs, use_bias=True):
 
 @pytest.mark.parametrize("use_bias", [True, False])
 @pytest.mark.parametrize("activation", ["gelu", "gelu_tanh", "silu", "relu"])
-@pytest.mark.parametrize("parts", [1, 2, 4])
-@pytest.mark.parametrize("copies_columns", [True, False])
+@pytest.mark.parametrize(
+    ("project", "parts"),
+    [
+        ("packed_projection", 1),
+        ("packed_projection", 4),
+        ("held_projection", 2),
+        ("held_projection", 4),
+        ("held_projection", 8),
+    ],
+)
 def test_feed_forward_networks_in_parts(
-    packing, copies_columns, parts, activation, use_bias
+    packing, project, parts, activation, use_bias
 ):
     """Beside Keras's layers: a part of one goes into a part of the other."""
     import tensorflow as tf
@@ -118,20 +126,92 @@ def test_feed_forward_networks_in_parts(
     from keras_bigmodel.layers import activations
     from keras_bigmodel.layers.decoding import DecodingScope
 
+    project = getattr(packing, project)
     up, down = layer(32, 64, use_bias), layer(64, 32, use_bias)
     activate = activations.get(activation)
 
     @tf.function
     def network(x):
         with DecodingScope(8):
-            lanes = Lanes(2)
-            options = parts, lanes, copies_columns
-            wide = packing.packed_projection(up, x, activate, *options)
-            return packing.packed_projection(down, wide, None, *options)
+            options = parts, Lanes(2)
+            wide = project(up, x, activate, *options)
+            # An activation of what blocks of some inputs add up to, too.
+            return project(down, wide, activate, *options)
 
     x = 3 * numbers(8, 32)
-    expected = down(activate(up(x)))
+    expected = activate(down(activate(up(x))))
     np.testing.assert_allclose(network(x), expected, atol=1e-5)
     concrete = network.get_concrete_function(x)
     found = [node.op for node in concrete.graph.as_graph_def().node]
     assert found.count(packing.KERNEL) == 2 * parts
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "parts", "expected"),
+    [
+        (32, 64, 4, True),
+        (64, 32, 4, True),
+        (512, 8, 16, True),
+        # Nothing to cut, columns and rows that cannot be, and such blocks as
+        # do not begin where vectors do.
+        (32, 64, 1, False),
+        (32, 31, 4, False),
+        (33, 16, 4, False),
+        (4, 4, 4, False),
+    ],
+)
+def test_which_kernels_have_blocks(packing, inputs, outputs, parts, expected):
+    assert packing.has_blocks(layer(inputs, outputs), parts) is expected
+
+
+def normalizations():
+    import keras
+
+    import keras_bigmodel as kbm
+
+    return {
+        "layer": keras.layers.LayerNormalization(epsilon=1e-5),
+        "no offset": keras.layers.LayerNormalization(center=False),
+        "no factor": keras.layers.LayerNormalization(scale=False),
+        "nothing": keras.layers.LayerNormalization(center=False, scale=False),
+        "Keras's RMS": keras.layers.RMSNormalization(),
+        "RMS": kbm.layers.RMSNormalization(),
+    }
+
+
+@pytest.mark.parametrize("use_bias", [True, False])
+@pytest.mark.parametrize("name", normalizations())
+def test_blocks_do_what_a_normalisation_ends_with(packing, name, use_bias):
+    import tensorflow as tf
+
+    from keras_bigmodel.generation.tensorflow_kernels import StepKernels
+    from keras_bigmodel.layers.decoding import DecodingScope
+
+    normalization, dense = normalizations()[name], layer(32, 64, use_bias)
+    x = 3 + numbers(8, 1, 32)
+    normalization.build(x.shape)
+    for weight in normalization.weights:
+        weight.assign(weight + numbers(32))
+    kernels = StepKernels(
+        pack_weights=True, rows=(8, 64), part_bytes=4096, holds_weights=True
+    )
+
+    @tf.function
+    def step(x):
+        with DecodingScope(8, kernels=kernels):
+            normal = kernels.normalize(normalization, x)
+            rows = kernels.fold(normal)
+            return normal, kernels.project(dense, rows)
+
+    normal, found = step(x)
+    np.testing.assert_allclose(normal, normalization(x), atol=1e-5)
+    expected = dense(normalization(x))[:, 0]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    operations = step.get_concrete_function(x).graph.get_operations()
+    products = [op for op in operations if op.type == packing.KERNEL]
+    assert len(products) == 2
+    for product in products:
+        # The rows as they were before.
+        (source,) = product.inputs[0].op.inputs[:1]
+        assert source.op.type == "Mul"
+        assert all(x.shape[0] != 32 for x in source.op.inputs)

@@ -5,6 +5,7 @@ pytestmark = pytest.mark.tensorflow
 tf = pytest.importorskip("tensorflow")
 
 from keras_bigmodel.generation import tensorflow_parts as parts  # noqa: E402
+from keras_bigmodel.layers.decoding import DecodingScope  # noqa: E402
 
 MEGABYTE = 2**20
 
@@ -27,15 +28,14 @@ def numbers(*shape, seed=0):
     ],
 )
 def test_number_of_parts(shape, size, expected):
-    weights = tf.TensorSpec(shape, tf.float32)
-    assert parts.num_parts(weights, size) == expected
+    assert parts.num_parts(*shape, size) == expected
 
 
-@pytest.mark.parametrize("size", [64, 256, 10**6])
-def test_parts_give_the_whole_product(size):
+@pytest.mark.parametrize("count", [1, 4])
+def test_parts_give_the_whole_product(count):
     x, weights = numbers(3, 12), numbers(12, 16, seed=1)
     product = tf.function(
-        lambda x, w: parts.parted_product(x, w, size),
+        lambda x, w: parts.parted_product(x, w, count),
         input_signature=[
             tf.TensorSpec([None, 12], tf.float32),
             tf.TensorSpec([12, 16], tf.float32),
@@ -45,7 +45,7 @@ def test_parts_give_the_whole_product(size):
     np.testing.assert_allclose(product(x, weights), expected, atol=1e-5)
     graph = product.get_concrete_function().graph
     number = sum(op.type == "MatMul" for op in graph.get_operations())
-    assert number == {64: 1, 256: 4, 10**6: 1}[size]
+    assert number == count
 
 
 def test_number_of_cores(monkeypatch):
@@ -66,11 +66,11 @@ def test_parts_follow_one_another_in_lanes():
     @tf.function
     def product(x, w):
         lanes = parts.Lanes(2)
-        first = parts.parted_product(x, w, 256, lanes=lanes)
+        first = parts.parted_product(x, w, 4, lanes=lanes)
         # What waits in another graph cannot be waited for.
         second = tf.cond(
             x[0, 0] > 0,
-            lambda: parts.parted_product(x, w, 256, lanes=lanes),
+            lambda: parts.parted_product(x, w, 4, lanes=lanes),
             lambda: 2 * first,
         )
         return first + second
@@ -85,6 +85,50 @@ def test_parts_follow_one_another_in_lanes():
     products = [op for op in graph.get_operations() if op.type == "MatMul"]
     waited_for = [op.control_inputs for op in products]
     assert waited_for == [[], [], [products[0]], [products[1]]]
+
+
+def test_weights_are_read_beside_the_products_before():
+    first, second = (tf.Variable(numbers(8, 16, seed=i)) for i in range(2))
+
+    @tf.function
+    def products(x):
+        with DecodingScope(8):
+            found = [
+                parts.parted_product(x, parts.read(variable), 2)
+                for variable in (first, second)
+            ]
+            # Another graph cannot wait for what is in this one.
+            more = tf.cond(
+                x[0, 0] > 0,
+                lambda: parts.parted_product(x, parts.read(first), 2),
+                lambda: found[0],
+            )
+        return tf.add_n([*found, more])
+
+    x = tf.constant(numbers(3, 8)) + 9
+    expected = x @ (2 * first + second)
+    np.testing.assert_allclose(products(x), expected, rtol=1e-4)
+    operations = products.get_concrete_function(x).graph.get_operations()
+    reads = [op for op in operations if op.type == "ReadVariableOp"]
+    began = [op for op in operations if op.type == "MatMul"][0]
+    assert [op.control_inputs for op in reads] == [[], [began]]
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 8, 3])
+def test_pieces_come_as_they_were_put_together(count):
+    x = numbers(3, 24)
+
+    @tf.function
+    def pieces(x):
+        with DecodingScope(8):
+            whole = parts.put_together(tf.split(x, 4, axis=1))
+            return parts.pieces_of(whole, count)
+
+    for found, piece in zip(pieces(x), np.split(x, count, 1), strict=True):
+        np.testing.assert_array_equal(found, piece)
+    graph = pieces.get_concrete_function(x).graph
+    cuts = sum(op.type == "Split" for op in graph.get_operations())
+    assert cuts == (1 if count in (1, 2, 4) else 2)
 
 
 @pytest.mark.parametrize("size", [11, 4096, 5003])

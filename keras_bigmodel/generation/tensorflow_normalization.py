@@ -1,0 +1,82 @@
+"""Normalisations, and matrices that take over what these are times and plus.
+
+A normalisation ends with a factor and an offset for each feature. A matrix
+that reads it may have them in its own numbers: (x g + b) W = x (g W) + b W.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_bigmodel.layers.rms_normalization import RMSNormalization
+
+# What normalised features are times and plus, by the attributes of layers.
+_SCALING = {
+    keras.layers.LayerNormalization: ("gamma", "beta"),
+    keras.layers.RMSNormalization: ("scale", None),
+    RMSNormalization: ("scale", None),
+}
+
+
+def normalizes_features(layer: keras.layers.Layer) -> bool:
+    """Tells whether `centered` is for a layer: of the last axis of a sequence.
+
+    Args:
+        layer: A built layer.
+    """
+    if type(layer) not in _SCALING:
+        return False
+    axes = layer.axis if isinstance(layer.axis, list) else [layer.axis]
+    return axes in ([-1], [2])
+
+
+def centered(
+    layer: keras.layers.Layer, x: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns x less its mean, if that is taken off, and what it is times.
+
+    Args:
+        layer: A normalisation of features.
+        x: (..., features).
+    """
+    if isinstance(layer, keras.layers.LayerNormalization):
+        x = x - tf.reduce_mean(x, -1, keepdims=True)
+    mean_square = tf.reduce_mean(x * x, -1, keepdims=True)
+    return x, tf.math.rsqrt(mean_square + layer.epsilon)
+
+
+def scaling(
+    layer: keras.layers.Layer,
+) -> tuple[keras.Variable | None, keras.Variable | None]:
+    """Returns what normalised features are times and plus; None: nothing.
+
+    Args:
+        layer: A normalisation of features.
+    """
+    factor, offset = (
+        name and getattr(layer, name, None) for name in _SCALING[type(layer)]
+    )
+    return factor, offset
+
+
+def weights_behind(
+    layer: keras.layers.Dense, normalization: keras.layers.Layer | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Returns a kernel, (inputs, outputs), and biases, if there are some.
+
+    Args:
+        layer: A built layer.
+        normalization: Whose scaling they do too; None: nobody's.
+    """
+    numbers = keras.ops.convert_to_numpy
+    kernel = numbers(layer.kernel)
+    bias = numbers(layer.bias) if layer.use_bias else None
+    factor = offset = None
+    if normalization is not None:
+        factor, offset = scaling(normalization)
+    if offset is not None:
+        added = np.matmul(numbers(offset), kernel, dtype="float64")
+        bias = (added if bias is None else bias + added).astype("float32")
+    if factor is not None:
+        kernel = numbers(factor)[:, None] * kernel
+    return kernel, bias

@@ -194,7 +194,6 @@ def pieces_of(x: tf.Tensor, count: int) -> list[tf.Tensor]:
         x: (rows, columns).
         count: How many.
     """
-
     if count == 1:
         return [x]
 

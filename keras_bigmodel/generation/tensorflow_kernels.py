@@ -22,9 +22,7 @@ from keras_bigmodel.generation.tensorflow_attention import (
     can_attend,
 )
 from keras_bigmodel.generation.tensorflow_normalization import (
-    centered,
-    normalizes_features,
-    scaling,
+    normalized,
 )
 from keras_bigmodel.generation.tensorflow_packing import (
     has_blocks,
@@ -57,6 +55,29 @@ class PromptKernels(Kernels):
     def fold(self, x: tf.Tensor) -> tf.Tensor:
         """Returns the rows of x, (B, T, D)."""
         return rows_of(x)
+
+    def normalize(self, layer: keras.layers.Layer, x: tf.Tensor) -> tf.Tensor:
+        """Returns what a normalisation layer gives, in fewer operations.
+
+        Args:
+            layer: The layer.
+            x: (B, T, features).
+        """
+        return normalized(layer, x)[0]
+
+    def write_new(
+        self, scope: Any, shape: tuple, slots: tf.Tensor, x: tf.Tensor
+    ) -> tf.Tensor:
+        """Returns a cache of zeros but for some keys or values.
+
+        Args:
+            scope: The active `DecodingScope`.
+            shape: Of the cache, (B, K, S, D).
+            slots: Where to write, int32 (1 or B, T), no slot twice.
+            x: What to write, (B, K, T, D).
+        """
+        where = self.indices(scope, slots, x)
+        return tf.scatter_nd(where, tf.reshape(x, (-1, x.shape[3])), shape)
 
     def scatter(
         self, cache: tf.Tensor, indices: tf.Tensor, updates: tf.Tensor
@@ -150,9 +171,9 @@ class StepKernels(Kernels):
             x: What to write, (B, K, T, D).
         """
         heads, dim = x.shape[1], x.shape[3]
-        size = tf.shape(cache)[2]
 
         def rows() -> tf.Tensor:
+            size = tf.shape(cache)[2]
             # Even those of a state that was made up are in their own row.
             inside = tf.clip_by_value(slots, 0, size - 1)[:, None, :]
             first = tf.range(tf.shape(x)[0] * heads) * size
@@ -224,18 +245,12 @@ class StepKernels(Kernels):
             layer: The layer.
             x: (B, T, features).
         """
-        known = normalizes_features(layer) and "call" not in vars(layer)
-        if not known or x.dtype != tf.float32:
-            return layer(x)
-        x, normal = centered(layer, x)
-        y = x = x * normal
-        factor, offset = scaling(layer)
-        if factor is not None:
-            y = y * read(factor)
-        if offset is not None:
-            y = y + read(offset)
-        if self._holds_weights:
-            shared(_key_of_unscaled(rows_of(y)), lambda: (rows_of(x), layer))
+        y, unscaled = normalized(layer, x)
+        if self._holds_weights and unscaled is not None:
+            shared(
+                _key_of_unscaled(rows_of(y)),
+                lambda: (rows_of(unscaled), layer),
+            )
         return y
 
     def score_tokens(self, hidden: tf.Tensor, table: tf.Tensor) -> tf.Tensor:

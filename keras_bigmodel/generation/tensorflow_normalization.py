@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_bigmodel.generation.tensorflow_parts import read
 from keras_bigmodel.layers.rms_normalization import RMSNormalization
 
 # What normalised features are times and plus, by the attributes of layers.
@@ -43,6 +44,32 @@ def centered(
         x = x - tf.reduce_mean(x, -1, keepdims=True)
     mean_square = tf.reduce_mean(x * x, -1, keepdims=True)
     return x, tf.math.rsqrt(mean_square + layer.epsilon)
+
+
+def normalized(
+    layer: keras.layers.Layer, x: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor | None]:
+    """Returns what a normalisation gives, in fewer operations than its own.
+
+    Args:
+        layer: The layer.
+        x: (batch, sequence, features).
+
+    Returns:
+        What it gives, and what that was before it was scaled; None where the
+        layer itself computes it.
+    """
+    known = normalizes_features(layer) and "call" not in vars(layer)
+    if not known or x.dtype != tf.float32:
+        return layer(x), None
+    x, normal = centered(layer, x)
+    y = unscaled = x * normal
+    factor, offset = scaling(layer)
+    if factor is not None:
+        y = y * read(factor)
+    if offset is not None:
+        y = y + read(offset)
+    return y, unscaled
 
 
 def scaling(

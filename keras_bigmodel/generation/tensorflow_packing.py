@@ -180,7 +180,7 @@ def has_blocks(layer: keras.layers.Dense, parts: int) -> bool:
 
     Args:
         layer: A built layer.
-        parts: How many blocks, a power of two.
+        parts: How many blocks.
     """
     inputs, outputs = layer.kernel.shape
     groups, count = _cuts(layer, parts)
@@ -194,7 +194,7 @@ def _cuts(layer: keras.layers.Dense, parts: int) -> tuple[int, int]:
     """Returns into how many parts inputs and outputs are cut."""
     inputs, outputs = layer.kernel.shape
     groups = 1
-    while inputs > groups * outputs and groups < parts:
+    while inputs > groups * outputs and parts % (2 * groups) == 0:
         groups *= 2
     return groups, parts // groups
 

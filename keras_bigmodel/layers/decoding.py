@@ -335,6 +335,18 @@ def shared(key: Any, compute: Callable[[], Any]) -> Any:
     return compute() if scope is None else scope.shared(key, compute)
 
 
+def sizes(x: Tensor) -> tuple[Any, Any]:
+    """Returns the batch size and the length of a sequence.
+
+    In a graph that is several operations, done once a step for each sequence.
+
+    Args:
+        x: A tensor whose first two axes are batch and sequence.
+    """
+    # Kept with x, whose identity nothing else has meanwhile.
+    return shared(("sizes", id(x)), lambda: (x, ops.shape(x)[:2]))[1]
+
+
 def _check_batch(kept: Any, came: Any, name: str) -> None:
     both_known = isinstance(kept, int) and isinstance(came, int)
     if both_known and kept != came:

@@ -45,6 +45,30 @@ class Kernels:
             slots: Where to write, int32 (1 or B, T), no slot twice.
             x: What to write, (B, K, T, D).
         """
+        where = self.indices(scope, slots, x)
+        return self.scatter(cache, where, ops.reshape(x, (-1, x.shape[3])))
+
+    def write_new(
+        self, scope: Any, shape: tuple, slots: Tensor, x: Tensor
+    ) -> Tensor:
+        """Returns a cache of zeros but for some keys or values.
+
+        Args:
+            scope: The active `DecodingScope`.
+            shape: Of the cache, (B, K, S, D).
+            slots: Where to write, int32 (1 or B, T), no slot twice.
+            x: What to write, (B, K, T, D).
+        """
+        return self.write(scope, ops.zeros(shape, x.dtype), slots, x)
+
+    def indices(self, scope: Any, slots: Tensor, x: Tensor) -> Tensor:
+        """Returns where in a cache rows are, once a step, int32 (B * K * T, 3).
+
+        Args:
+            scope: The active `DecodingScope`.
+            slots: Of the rows, int32 (1 or B, T).
+            x: The rows, (B, K, T, D).
+        """
 
         def indices() -> Tensor:
             batch, heads, length, _ = ops.shape(x)
@@ -57,8 +81,7 @@ class Kernels:
             parts = [ops.broadcast_to(part, shape) for part in parts]
             return ops.reshape(ops.stack(parts, axis=-1), (-1, 3))
 
-        where = scope.shared(("indices", x.shape[1], id(slots)), indices)
-        return self.scatter(cache, where, ops.reshape(x, (-1, x.shape[3])))
+        return scope.shared(("indices", x.shape[1], id(slots)), indices)
 
     def scatter(
         self, cache: Tensor, indices: Tensor, updates: Tensor

@@ -65,7 +65,8 @@ def append(
         kept = ops.cast(x, scope.cache_dtype or x.dtype)
         if old is None:
             batch = scope.shared("batch", lambda: ops.shape(key)[0])
-            old = ops.zeros((batch, heads, slots, dim), kept.dtype)
+            shape = batch, heads, slots, dim
+            old = ops.zeros(shape, kept.dtype) if rolls else shape
         new = (_roll if rolls else _put)(scope, old, kept, slots, window)
         scope.write(part, new)
         if scope.is_first_step:
@@ -119,16 +120,18 @@ def grown(state: dict[str, Tensor], room: Any) -> dict[str, Tensor]:
         return state
     slots = num_slots(state)
 
-    def more(cache: Tensor) -> Tensor:
-        batch, heads, _, dim = ops.shape(cache)
-        empty = ops.zeros((batch, heads, room - slots, dim), cache.dtype)
-        return ops.concatenate([cache, empty], axis=2)
+    def longer() -> list[Tensor]:
+        batch, empty, found = _num_rows(growing), {}, []
+        for cache in growing.values():
+            heads, dim = cache.shape[1], cache.shape[3]
+            kind = heads, dim, cache.dtype
+            if kind not in empty:
+                shape = batch, heads, room - slots, dim
+                empty[kind] = ops.zeros(shape, cache.dtype)
+            found.append(ops.concatenate([cache, empty[kind]], axis=2))
+        return found
 
-    caches = ops.cond(
-        room > slots,
-        lambda: [more(cache) for cache in growing.values()],
-        lambda: list(growing.values()),
-    )
+    caches = ops.cond(room > slots, longer, lambda: list(growing.values()))
     return {**state, **dict(zip(growing, caches, strict=True))}
 
 
@@ -139,10 +142,14 @@ def num_slots(state: dict[str, Tensor]) -> Tensor:
 
 def slot_size(state: dict[str, Tensor]) -> Tensor:
     """Returns how many numbers a slot of all growing caches holds, a float."""
-    return sum(
-        heads * dim * ops.cast(batch, "float32")
-        for batch, heads, _, dim in map(ops.shape, _growing(state).values())
-    )
+    growing = _growing(state)
+    numbers = sum(float(x.shape[1] * x.shape[3]) for x in growing.values())
+    return numbers * ops.cast(_num_rows(growing), "float32")
+
+
+def _num_rows(caches: dict[str, Tensor]) -> Any:
+    """Returns the batch size, which all caches share."""
+    return next((ops.shape(x)[0] for x in caches.values()), 0)
 
 
 def _growing(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -171,7 +178,10 @@ def _ring_positions(last, slots):
 
 
 def _put(scope, cache, x, slots, window):
-    """Writes each token of x, (B, K, T, D), into its slot."""
+    """Writes each token of x, (B, K, T, D), into its slot.
+
+    A cache that is not there yet is told by its shape.
+    """
 
     def places():
         positions = scope.positions(ops.shape(x)[0], ops.shape(x)[2])
@@ -179,7 +189,9 @@ def _put(scope, cache, x, slots, window):
         return positions if window is None else ops.mod(positions, slots)
 
     where = scope.shared(("slots", window), places)
-    return scope.kernels.write(scope, cache, where, x)
+    new = isinstance(cache, tuple)
+    write = scope.kernels.write_new if new else scope.kernels.write
+    return write(scope, cache, where, x)
 
 
 def _roll(scope, ring, x, slots, window):

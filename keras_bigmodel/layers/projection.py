@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_bigmodel.layers.decoding import current_kernels
+from keras_bigmodel.layers.decoding import current_kernels, sizes
 
 Tensor = Any
 
@@ -41,7 +41,7 @@ def project(
         features = (flat.shape[-1],)
     length = x.shape[1]
     if length is None:
-        return ops.reshape(flat, (*ops.shape(x)[:2], *features))
+        return ops.reshape(flat, (*sizes(x), *features))
     batch = -1 if x.shape[0] is None and length else ops.shape(x)[0]
     return ops.reshape(flat, (batch, length, *features))
 

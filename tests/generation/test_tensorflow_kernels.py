@@ -12,6 +12,7 @@ if keras.config.backend() == "tensorflow":
         PromptKernels,
         StepKernels,
     )
+    from keras_bigmodel.layers.kernels import Kernels
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
@@ -72,6 +73,25 @@ def test_out_of_range_is_an_error():
         )
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+@pytest.mark.parametrize("kernels", [PromptKernels(), Kernels()])
+def test_new_caches_hold_what_is_written_and_zeros(kernels, dtype):
+    x = np.random.default_rng(0).normal(size=(2, 3, 2, 7))
+    x = tf.cast(x, dtype)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 3, None, 7], dtype)])
+    def write(x):
+        scope = kbm.layers.DecodingScope(max_length=9)
+        slots = tf.constant([[4, 0], [1, 2]])
+        shape = tf.shape(x)[0], 3, 5, 7
+        return kernels.write_new(scope, shape, slots, x)
+
+    expected = np.zeros((2, 3, 5, 7), x.numpy().dtype)
+    for row, places in enumerate(([4, 0], [1, 2])):
+        expected[row][:, places] = x.numpy()[row]
+    np.testing.assert_array_equal(write(x), expected)
+
+
 def written(cache, slots, x):
     """A cache after a step has written into it."""
 
@@ -116,13 +136,14 @@ def test_slots_that_do_not_exist_are_in_their_own_row():
     ],
     ids=lambda layer: layer.name,
 )
-def test_steps_normalize_as_the_layer_does(layer):
+@pytest.mark.parametrize("kernels", [StepKernels, PromptKernels])
+def test_normalisation_is_the_layers(kernels, layer):
     x = np.random.default_rng(0).normal(2, 3, size=(2, 1, 7))
     x = tf.cast(x, tf.float32)
     layer.build(x.shape)
     for weight in layer.weights:
         weight.assign(weight + np.arange(weight.shape[0]))
-    found = StepKernels().normalize(layer, x)
+    found = kernels().normalize(layer, x)
     np.testing.assert_allclose(found, layer(x), atol=1e-5)
 
 

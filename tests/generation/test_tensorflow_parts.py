@@ -20,8 +20,10 @@ def numbers(*shape, seed=0):
     [
         ((768, 768), 4 * MEGABYTE, 1),
         ((768, 768), 2 * MEGABYTE, 2),
-        ((768, 3072), 2 * MEGABYTE, 8),
-        ((3072, 768), MEGABYTE, 16),
+        ((768, 3072), 2 * MEGABYTE, 6),
+        ((1024, 4096), MEGABYTE, 16),
+        ((1024, 3072), MEGABYTE, 16),
+        ((3072, 768), MEGABYTE, 12),
         # Inputs that two does not divide, and outputs that would be copied.
         ((769, 768), MEGABYTE, 1),
         ((768, 770), MEGABYTE, 1),

@@ -52,12 +52,16 @@ def test_a_window_needs_no_more_slots_than_it_is_long():
 def test_caches_grow_but_those_of_windows_and_contexts():
     ones = np.ones((2, 3, 4, 1), "float32")
     state = {"a/key": ones, "a/value": ones, "lengths": np.ones(2, "int32")}
+    # Of other heads, features and numbers.
+    others = np.ones((2, 1, 4, 5), "float16")
+    state.update({"d/key": others, "d/value": others})
     fixed = {"b/key_window": ones, "c/value_context": ones}
     found = key_value_cache.grown({**state, **fixed}, 7)
-    for name in ("a/key", "a/value"):
-        grown = to_numpy(found.pop(name))
-        np.testing.assert_array_equal(grown[:, :, :4], ones)
-        assert grown.shape == (2, 3, 7, 1) and not grown[:, :, 4:].any()
+    for name in ("a/key", "a/value", "d/key", "d/value"):
+        grown, before = to_numpy(found.pop(name)), state[name]
+        np.testing.assert_array_equal(grown[:, :, :4], before)
+        assert grown.shape == (*before.shape[:2], 7, before.shape[3])
+        assert grown.dtype == before.dtype and not grown[:, :, 4:].any()
     assert set(found) == {"lengths", *fixed}
     assert all(found[name] is ones for name in fixed)
     same = key_value_cache.grown(state, 4)

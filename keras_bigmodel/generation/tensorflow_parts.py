@@ -7,6 +7,7 @@ which never waits for all of them at once, hands the parts to the cores.
 """
 
 import contextlib
+import math
 import os
 import pathlib
 from collections.abc import Callable, Iterator
@@ -84,18 +85,28 @@ class Lanes:
     """
 
     def __init__(self, number: int | None = None) -> None:
-        self._last: list[tf.Operation | None] = [None] * (number or 0)
+        self.number = number or 0
+        # The latest operation in each, and the one before.
+        self._ends: list[tuple] = [(None, None)] * self.number
 
-    def follow(self, make: Callable[[], tf.Tensor]) -> tf.Tensor:
-        """Returns what `make` gives, an operation in the next lane."""
-        if not self._last:
+    def follow(
+        self, make: Callable[[], tf.Tensor], early: bool = False
+    ) -> tf.Tensor:
+        """Returns what `make` gives, an operation in the next lane.
+
+        Args:
+            make: Makes the operation.
+            early: Whether it waits only for the one before the latest.
+        """
+        if not self._ends:
             return make()
-        last = self._last.pop(0)
+        before, latest = self._ends.pop(0)
+        awaited = before if early else latest
         graph = tf.compat.v1.get_default_graph()
-        known = last is not None and last.graph is graph
-        with tf.control_dependencies([last] if known else []):
+        known = awaited is not None and awaited.graph is graph
+        with tf.control_dependencies([awaited] if known else []):
             made = make()
-        self._last.append(made.op)
+        self._ends.append((latest, made.op))
         return made
 
 
@@ -104,11 +115,18 @@ def side_by_side(
 ) -> list[tf.Tensor]:
     """Returns products that cores do side by side.
 
+    The last of each lane may begin early: a core that is held up by other
+    work leaves its own to one that would have nothing to do.
+
     Args:
         makes: Each gives a product.
         lanes: In which they follow one another.
     """
-    products = [lanes.follow(make) for make in makes]
+    early = len(makes) - lanes.number if len(makes) > lanes.number else math.inf
+    products = [
+        lanes.follow(make, early=number >= early)
+        for number, make in enumerate(makes)
+    ]
     begin_with(products[0])
     return products
 

@@ -56,7 +56,9 @@ def attend_to_cache(
     """
     rows = tf.reshape(query, [-1, *query.shape[2:]])
     # Known before the caches are written, which a size of theirs is not.
-    count = once_a_step(("rows", *query.shape[1:4]), lambda: tf.shape(rows)[0])
+    count = once_a_step(
+        ("queries", *query.shape[1:4]), lambda: tf.shape(rows)[0]
+    )
     key, value = (
         tf.reshape(x, [count, 1, -1, x.shape[3]]) for x in (key, value)
     )

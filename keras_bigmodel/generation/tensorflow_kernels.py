@@ -21,9 +21,7 @@ from keras_bigmodel.generation.tensorflow_attention import (
     attend_to_cache,
     can_attend,
 )
-from keras_bigmodel.generation.tensorflow_normalization import (
-    normalized,
-)
+from keras_bigmodel.generation.tensorflow_normalization import normalized
 from keras_bigmodel.generation.tensorflow_packing import (
     has_blocks,
     held_projection,
@@ -282,9 +280,7 @@ class StepKernels(Kernels):
         return attend_to_cache(query, key, value, mask, bias, soft_cap, lanes)
 
 
-def _unscaled(
-    rows: tf.Tensor,
-) -> tuple[tf.Tensor, keras.layers.Layer | None]:
+def _unscaled(rows: tf.Tensor) -> tuple[tf.Tensor, keras.layers.Layer | None]:
     """Returns rows as they were before a normalisation scaled them, and it."""
     return shared(_key_of_unscaled(rows), lambda: (rows, None))
 

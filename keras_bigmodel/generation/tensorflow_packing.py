@@ -109,9 +109,8 @@ def packed_projection(
         parts: Into how many its kernel is cut.
         lanes: In which the products follow one another.
     """
-    kernel, bias = read(layer.kernel), None
-    if layer.use_bias:
-        bias = read(layer.bias)
+    kernel = read(layer.kernel)
+    bias = read(layer.bias) if layer.use_bias else None
     if parts == 1:
         return packed_product(x, kernel, bias, activation)
     makes = [

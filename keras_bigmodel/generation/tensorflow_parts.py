@@ -7,7 +7,6 @@ which never waits for all of them at once, hands the parts to the cores.
 """
 
 import contextlib
-import math
 import os
 import pathlib
 from collections.abc import Callable, Iterator
@@ -31,6 +30,8 @@ _CACHE_OF_A_CORE = pathlib.Path("/sys/devices/system/cpu/cpu0/cache/index2")
 ALIGNMENT = 64
 # Into how many parts a table is cut, and from which size of the parts on.
 _TABLE_PARTS, _LEAST_TABLE_PART = 16, 256
+# What a step shares: the first of the products that cores do side by side.
+_LATEST = "latest products"
 
 
 def part_bytes() -> int:
@@ -122,35 +123,26 @@ def side_by_side(
         makes: Each gives a product.
         lanes: In which they follow one another.
     """
-    early = len(makes) - lanes.number if len(makes) > lanes.number else math.inf
+    early = max(lanes.number, len(makes) - lanes.number)
     products = [
         lanes.follow(make, early=number >= early)
         for number, make in enumerate(makes)
     ]
-    begin_with(products[0])
-    return products
-
-
-def begin_with(product: tf.Tensor) -> None:
-    """Remembers the first of the products that cores do next in this step.
-
-    Args:
-        product: What it gives.
-    """
     if not tf.executing_eagerly():
-        shared("latest products", list)[:] = [product.op]
+        shared(_LATEST, list)[:] = [products[0].op]
+    return products
 
 
 @contextlib.contextmanager
 def beside_products() -> Iterator[None]:
-    """Has what is made within wait for the latest product that was begun with.
+    """Has what is made within wait for the first of the latest products.
 
     A step of a loop begins with all that waits for nothing, one by one, so
     that reading hundreds of weights would come before the first product. Most
     of them are better read by cores that wait for others.
     """
     graph = tf.compat.v1.get_default_graph()
-    latest = shared("latest products", list)
+    latest = shared(_LATEST, list)
     with tf.control_dependencies([op for op in latest if op.graph is graph]):
         yield
 

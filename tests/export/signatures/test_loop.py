@@ -9,8 +9,18 @@ from keras_bigmodel.export.signatures import loop
 from keras_bigmodel.layers.decoding import DecodingScope
 
 
-@pytest.mark.parametrize("cores", [None, 2, 3])
-def test_parts_stand_in_as_many_lines_as_there_are_cores(cores, monkeypatch):
+@pytest.mark.parametrize(
+    ("cores", "awaited"),
+    [
+        (None, {}),
+        # The last of each line waits for the one before the one before.
+        (2, {2: 0, 3: 1, 4: 2, 5: 3, 6: 2, 7: 3}),
+        (3, {3: 0, 4: 1, 6: 0, 7: 1}),
+    ],
+)
+def test_parts_stand_in_as_many_lines_as_there_are_cores(
+    cores, awaited, monkeypatch
+):
     monkeypatch.setattr(loop, "part_bytes", lambda: 512)
     kernels = loop.Loop(cores=cores).kernels()
     layer = keras.layers.Dense(16)
@@ -26,8 +36,11 @@ def test_parts_stand_in_as_many_lines_as_there_are_cores(cores, monkeypatch):
     graph = product.get_concrete_function(x).graph
     parts = [op for op in graph.get_operations() if op.type == "MatMul"]
     assert len(parts) == 8
-    waiting = [op for op in parts if op.control_inputs]
-    assert len(waiting) == (8 - cores if cores else 0)
+    assert awaited == {
+        number: parts.index(*part.control_inputs)
+        for number, part in enumerate(parts)
+        if part.control_inputs
+    }
 
 
 def test_xla_finds_its_own_way():

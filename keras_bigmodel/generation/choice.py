@@ -31,7 +31,7 @@ class Options:
         long_prompts: Whether prompts are read in several pieces.
         jit_compile: Whether TensorFlow compiles by XLA.
         has_prefix: Whether prompts go on from a prefix.
-        pack_weights: Whether steps run on packed copies of the weights.
+        pack_weights: Whether steps run on copies of the weights.
         rows: The least and the most rows that a step has.
     """
 
@@ -43,9 +43,11 @@ class Options:
     pack_weights: bool = False
     rows: tuple[int, float] = ANY_ROWS
 
-    def kernels(self) -> Any:
-        """Returns how steps compute; None: in Keras's way."""
-        return kernels_for(self.jit_compile, self.pack_weights, self.rows)
+    def kernels(self, model: keras.Model) -> Any:
+        """Returns how a model's steps compute; None: in Keras's way."""
+        return kernels_for(
+            model, self.jit_compile, self.pack_weights, self.rows
+        )
 
 
 def needs_long_prompts(model: keras.Model, rows: list[list[int]]) -> bool:
@@ -94,7 +96,7 @@ def program_for(
             "cache_dtype": options.cache_dtype,
             "long_prompts": options.long_prompts,
             "context": prompts.context_of(model),
-            "kernels": options.kernels(),
+            "kernels": options.kernels(model),
         }
         step = model
         if prompts.is_encoder_decoder(model):
@@ -150,7 +152,7 @@ def _guesser(sampler: Any, options: Options) -> Any:
         samplers.Greedy(),
         context=prompts.context_of(draft),
         long_prompts=options.long_prompts,
-        kernels=options.kernels(),
+        kernels=options.kernels(draft),
     )
     return ModelGuesser(program, sampler.num_guesses)
 

@@ -11,6 +11,7 @@ from keras_bigmodel.layers import dot_product
 _ATTRIBUTE = "_keras_bigmodel_programs"
 _VARIABLES = "_keras_bigmodel_program_variables"
 _UNSETTLED = "_keras_bigmodel_unsettled_programs"
+_BLOCKS = "_keras_bigmodel_blocks"
 
 
 def compiled_program(
@@ -38,6 +39,7 @@ def compiled_program(
         # Adapters or 8-bit weights came or went: programs know the old ones.
         kept[_VARIABLES], kept[_ATTRIBUTE] = variables, {}
         kept[_UNSETTLED] = {}
+        kept.pop(_BLOCKS, None)
     programs = kept.setdefault(_ATTRIBUTE, {})
     unsettled = kept.setdefault(_UNSETTLED, {})
     key = (key, jit_compile)
@@ -51,20 +53,24 @@ def compiled_program(
 
 
 def forget(model: keras.Model) -> None:
-    """Drops a model's compiled programs."""
-    for name in (_ATTRIBUTE, _UNSETTLED):
+    """Drops a model's compiled programs, and the weights that they hold."""
+    for name in (_ATTRIBUTE, _UNSETTLED, _BLOCKS):
         model.__dict__.pop(name, None)
 
 
 def kernels_for(
-    jit_compile: bool, pack_weights: bool, rows: tuple[int, float]
+    model: keras.Model,
+    jit_compile: bool,
+    pack_weights: bool,
+    rows: tuple[int, float],
 ) -> Any:
     """Returns how a program's steps compute; None: in Keras's way.
 
     Args:
+        model: The model that the program runs.
         jit_compile: Whether TensorFlow compiles by XLA, which like JAX finds
             its own way.
-        pack_weights: Whether steps run on packed copies of the weights.
+        pack_weights: Whether steps run on copies of the weights.
         rows: The least and the most rows that a step has.
     """
     if dot_product.accelerator() == "gpu":
@@ -73,15 +79,17 @@ def kernels_for(
         return JaxKernels()
     if keras.config.backend() != "tensorflow" or jit_compile:
         return None
+    from keras_bigmodel.generation.tensorflow_blocks import BlockStore
     from keras_bigmodel.generation.tensorflow_kernels import StepKernels
     from keras_bigmodel.generation.tensorflow_parts import (
         num_cores,
         part_bytes,
     )
 
-    return StepKernels(
-        pack_weights, rows, part_bytes(), num_cores(), holds_weights=True
-    )
+    blocks = None
+    if pack_weights:
+        blocks = model.__dict__.setdefault(_BLOCKS, BlockStore(part_bytes()))
+    return StepKernels(pack_weights, rows, part_bytes(), num_cores(), blocks)
 
 
 def _memory_in_use() -> set[int]:

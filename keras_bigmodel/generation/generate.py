@@ -94,10 +94,11 @@ def generate(
             `max_sequence_length`, for relative positions and sliding windows.
         cache_dtype: Float type of cached keys and values; None: as computed.
         jit_compile: Whether TensorFlow compiles by XLA, anew for each shape.
-        pack_weights: Whether TensorFlow on an x86-64 CPU keeps a second copy
-            of the weights, laid out so that up to 64 rows cost little more
-            than one; None: for 4 to 64 rows, models of 64 MiB up to an eighth
-            of the machine's memory, until their weights change between calls.
+        pack_weights: Whether TensorFlow on an x86-64 CPU keeps copies of the
+            weights: one laid out for a core to read, and from 4 rows on
+            another, packed so that up to 64 cost little more than one; None:
+            up to 64 rows, for models of 64 MiB up to an eighth of the
+            machine's memory, until their weights change between calls.
 
     Returns:
         The continuations without their prompts, in the prompts' form.

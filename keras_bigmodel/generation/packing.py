@@ -1,4 +1,4 @@
-"""When a generation may keep packed copies of the weights."""
+"""When a generation may keep copies of the weights."""
 
 import math
 import os
@@ -7,13 +7,13 @@ import pathlib
 import keras
 
 from keras_bigmodel.generation import compiled
-from keras_bigmodel.generation.step_rows import MOST_ROWS, SEVERAL_ROWS
+from keras_bigmodel.generation.step_rows import MOST_ROWS
 
 _PACKED = "_keras_bigmodel_packed_weights"
 _CHANGES = "_keras_bigmodel_weights_change"
 
 # Smaller models sit in the CPU's own caches, and a few tokens are made before
-# the weights have been looked over. Many rows are better off unpacked.
+# the weights have been copied. Many rows are better off without copies.
 _LEAST_BYTES = 64 * 2**20
 _LEAST_TOKENS = 8
 _SHARE_OF_MEMORY = 1 / 8
@@ -27,14 +27,14 @@ def decide(
     num_rows: int,
     num_tokens: int,
 ) -> bool:
-    """Tells whether a generation runs on packed copies of the weights.
+    """Tells whether a generation runs on copies of the weights.
 
     Programs that hold copies of other weights than the model's are dropped.
 
     Args:
         model: The model that generates.
-        wanted: What the caller wants; None: packed where it pays and
-            the weights have not changed between calls.
+        wanted: What the caller wants; None: copies where they pay and the
+            weights have not changed between calls.
         jit_compile: Whether XLA compiles the generation.
         num_rows: Rows of a step.
         num_tokens: Tokens to be made.
@@ -44,8 +44,8 @@ def decide(
     """
     kept = model.__dict__
     if wanted is None:
-        pays = SEVERAL_ROWS <= num_rows <= MOST_ROWS
-        pays = pays and num_tokens >= _LEAST_TOKENS
+        enough = num_tokens >= _LEAST_TOKENS or _PACKED in kept
+        pays = num_rows <= MOST_ROWS and enough
         if jit_compile or not pays or kept.get(_CHANGES):
             return False
     elif not wanted:

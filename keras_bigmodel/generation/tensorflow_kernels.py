@@ -21,13 +21,11 @@ from keras_bigmodel.generation.tensorflow_attention import (
     attend_to_cache,
     can_attend,
 )
+from keras_bigmodel.generation.tensorflow_blocks import BlockStore
 from keras_bigmodel.generation.tensorflow_normalization import normalized
 from keras_bigmodel.generation.tensorflow_packing import (
-    has_blocks,
-    held_projection,
     is_plain,
     packed_product,
-    packed_projection,
 )
 from keras_bigmodel.generation.tensorflow_parts import (
     PART_BYTES,
@@ -45,14 +43,17 @@ from keras_bigmodel.layers.kernels import Kernels
 _INTEGERS = {2: tf.uint16, 4: tf.uint32, 8: tf.uint64}
 
 
-class PromptKernels(Kernels):
-    """For a prompt: many rows at a time."""
+class _BlockKernels(Kernels):
+    """Products by blocks of weights, where there are some.
+
+    Args:
+        blocks: Of weights that stay as they are; None: there are none.
+    """
 
     growth = 32
 
-    def fold(self, x: tf.Tensor) -> tf.Tensor:
-        """Returns the rows of x, (B, T, D)."""
-        return rows_of(x)
+    def __init__(self, blocks: BlockStore | None = None) -> None:
+        self._blocks = blocks
 
     def normalize(self, layer: keras.layers.Layer, x: tf.Tensor) -> tf.Tensor:
         """Returns what a normalisation layer gives, in fewer operations.
@@ -61,7 +62,58 @@ class PromptKernels(Kernels):
             layer: The layer.
             x: (B, T, features).
         """
-        return normalized(layer, x)[0]
+        y, unscaled = normalized(layer, x)
+        if self._blocks is not None and unscaled is not None:
+            _remember_unscaled(rows_of(y), rows_of(unscaled), layer)
+        return y
+
+    def _project_by_blocks(
+        self,
+        layer: keras.layers.Dense,
+        x: tf.Tensor,
+        activation: Callable[[tf.Tensor], tf.Tensor] | None,
+        lanes: Lanes,
+        packed: bool = False,
+    ) -> tf.Tensor | None:
+        """Returns what a plain Dense layer gives; None: it has no blocks."""
+        if self._blocks is None:
+            return None
+        x, normalization = _unscaled(x)
+        blocks = self._blocks.find(layer, normalization)
+        if blocks is None:
+            return None
+        return blocks.project(x, activation, lanes, packed)
+
+
+class PromptKernels(_BlockKernels):
+    """For a prompt: many rows at a time.
+
+    Args:
+        blocks: Of weights that stay as they are; None: kernels are read.
+    """
+
+    def fold(self, x: tf.Tensor) -> tf.Tensor:
+        """Returns the rows of x, (B, T, D)."""
+        return rows_of(x)
+
+    def project(
+        self,
+        layer: keras.layers.Dense,
+        x: tf.Tensor,
+        activation: Callable[[tf.Tensor], tf.Tensor] | None = None,
+    ) -> tf.Tensor:
+        """Returns what a Dense layer gives.
+
+        Args:
+            layer: The layer.
+            x: (rows, inputs).
+            activation: Applied to it; None: nothing.
+        """
+        if is_plain(layer) and x.dtype == tf.float32:
+            y = self._project_by_blocks(layer, x, activation, Lanes())
+            if y is not None:
+                return y
+        return super().project(layer, x, activation)
 
     def write_new(
         self, scope: Any, shape: tuple, slots: tf.Tensor, x: tf.Tensor
@@ -102,20 +154,18 @@ class PromptKernels(Kernels):
         return tf.bitcast(bits, cache.dtype)
 
 
-class StepKernels(Kernels):
+class StepKernels(_BlockKernels):
     """For a step: a token or a few of each row.
 
     Args:
-        pack_weights: Whether products read copies of the weights, packed when
-            the graph first runs, on x86-64 CPUs.
+        pack_weights: Whether products of several rows read copies of the
+            weights, packed when the graph first runs, on x86-64 CPUs.
         rows: The least and the most rows that a step has.
         part_bytes: Bytes of weights that a core does alone.
         num_lanes: Cores that parts are meant for; None: any number.
-        holds_weights: Whether packed weights stay as they are while the graph
-            is used, so that it may keep rearranged copies of them.
+        blocks: Of weights that stay as they are while the graph is used;
+            None: products read kernels.
     """
-
-    growth = PromptKernels.growth
 
     def __init__(
         self,
@@ -123,24 +173,27 @@ class StepKernels(Kernels):
         rows: tuple[int, float] = ANY_ROWS,
         part_bytes: int = PART_BYTES,
         num_lanes: int | None = None,
-        holds_weights: bool = False,
+        blocks: BlockStore | None = None,
     ) -> None:
-        self._packs = pack_weights
+        super().__init__(blocks)
+        self._packs = pack_weights and rows[1] >= SEVERAL_ROWS
         # Steps that may have fewer and more rows always get as many.
-        self._pads = pack_weights and rows[0] < BLOCK_ROWS <= rows[1]
+        self._pads = self._packs and rows[0] < BLOCK_ROWS <= rows[1]
         self._rows = rows
         self._part_bytes = part_bytes
         self._num_lanes = num_lanes
-        self._holds_weights = pack_weights and holds_weights
 
     def for_prompts(self) -> Kernels:
         """Returns the kernels to read prompts with."""
-        return PromptKernels()
+        alone = self._blocks is not None and self._blocks.replace_kernels
+        return PromptKernels(self._blocks if alone else None)
 
     def for_single_tokens(self) -> Kernels:
         """Returns the kernels to read one token of each row with."""
         return StepKernels(
-            part_bytes=self._part_bytes, num_lanes=self._num_lanes
+            part_bytes=self._part_bytes,
+            num_lanes=self._num_lanes,
+            blocks=self._blocks,
         )
 
     def transpose(self, x: tf.Tensor, axes: tuple[int, ...]) -> tf.Tensor:
@@ -197,7 +250,13 @@ class StepKernels(Kernels):
             missing = tf.maximum(BLOCK_ROWS - _num_rows(x), 0)
             return tf.scatter_nd([[0, 1]], missing[None], [2, 2])
 
-        return tf.pad(rows, _once("padding", x, padding))
+        missing = _once("padding", x, padding)
+        padded = tf.pad(rows, missing)
+        unscaled, normalization = _unscaled(rows)
+        if normalization is not None:
+            unscaled = tf.pad(unscaled, missing)
+            _remember_unscaled(padded, unscaled, normalization)
+        return padded
 
     def unfold(self, rows: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         """Returns the rows without those that `fold` added."""
@@ -224,32 +283,16 @@ class StepKernels(Kernels):
         if not is_plain(layer) or x.dtype != tf.float32:
             return super().project(layer, x, activation)
         lanes = shared("lanes", lambda: Lanes(self._num_lanes))
+        y = self._project_by_blocks(layer, x, activation, lanes, self._packs)
+        if y is not None:
+            return y
+        bias = read(layer.bias) if layer.use_bias else None
+        if self._packs:
+            return packed_product(x, layer.kernel, bias, activation)
         most = math.inf if self._rows[0] > MOST_ROWS else self._part_bytes
         parts = num_parts(*layer.kernel.shape, most)
-        if self._holds_weights and has_blocks(layer, parts):
-            x, normalization = _unscaled(x)
-            options = parts, lanes, normalization
-            return held_projection(layer, x, activation, *options)
-        if self._packs:
-            return packed_projection(layer, x, activation, parts, lanes)
-        bias = read(layer.bias) if layer.use_bias else None
         y = parted_product(x, read(layer.kernel), parts, bias, lanes)
         return y if activation is None else activation(y)
-
-    def normalize(self, layer: keras.layers.Layer, x: tf.Tensor) -> tf.Tensor:
-        """Returns what a normalisation layer gives, in fewer operations.
-
-        Args:
-            layer: The layer.
-            x: (B, T, features).
-        """
-        y, unscaled = normalized(layer, x)
-        if self._holds_weights and unscaled is not None:
-            shared(
-                _key_of_unscaled(rows_of(y)),
-                lambda: (rows_of(unscaled), layer),
-            )
-        return y
 
     def score_tokens(self, hidden: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
         """Returns hidden states times a table of tokens, (rows, V).
@@ -280,13 +323,15 @@ class StepKernels(Kernels):
         return attend_to_cache(query, key, value, mask, bias, soft_cap, lanes)
 
 
+def _remember_unscaled(
+    rows: tf.Tensor, unscaled: tf.Tensor, normalization: keras.layers.Layer
+) -> None:
+    shared(("unscaled", rows.ref()), lambda: (unscaled, normalization))
+
+
 def _unscaled(rows: tf.Tensor) -> tuple[tf.Tensor, keras.layers.Layer | None]:
     """Returns rows as they were before a normalisation scaled them, and it."""
-    return shared(_key_of_unscaled(rows), lambda: (rows, None))
-
-
-def _key_of_unscaled(rows: tf.Tensor) -> tuple:
-    return "unscaled", rows.ref()
+    return shared(("unscaled", rows.ref()), lambda: (rows, None))
 
 
 def _num_rows(x: tf.Tensor) -> tf.Tensor:

@@ -7,7 +7,6 @@ Python function of its own and is put into graphs by its name.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import keras
 import numpy as np
@@ -18,16 +17,6 @@ from tensorflow.python.framework import kernels
 from keras_bigmodel.generation.tensorflow_normalization import (
     normalizes_features,
     scaling,
-    weights_behind,
-)
-from keras_bigmodel.generation.tensorflow_parts import (
-    ALIGNMENT,
-    Lanes,
-    beside_products,
-    pieces_of,
-    put_together,
-    read,
-    side_by_side,
 )
 from keras_bigmodel.layers import activations
 from keras_bigmodel.layers.decoding import shared
@@ -89,113 +78,6 @@ def packed_product(
     (y,) = made.outputs
     y.set_shape([x.shape[0], outputs])
     return y if activation is None else activation(y)
-
-
-def packed_projection(
-    layer: keras.layers.Dense,
-    x: tf.Tensor,
-    activation: Callable[[tf.Tensor], tf.Tensor] | None,
-    parts: int,
-    lanes: Lanes,
-) -> tf.Tensor:
-    """Returns what a Dense layer gives, its weights packed in parts.
-
-    They are parts of its inputs, which lie together.
-
-    Args:
-        layer: The layer.
-        x: (rows, inputs).
-        activation: Applied to it; None: nothing.
-        parts: Into how many its kernel is cut.
-        lanes: In which the products follow one another.
-    """
-    kernel = read(layer.kernel)
-    bias = read(layer.bias) if layer.use_bias else None
-    if parts == 1:
-        return packed_product(x, kernel, bias, activation)
-    makes = [
-        partial(packed_product, *part)
-        for part in zip(
-            pieces_of(x, parts),
-            tf.split(kernel, parts),
-            [bias] + [None] * (parts - 1),
-            strict=True,
-        )
-    ]
-    y = tf.add_n(side_by_side(makes, lanes))
-    return y if activation is None else activation(y)
-
-
-def held_projection(
-    layer: keras.layers.Dense,
-    x: tf.Tensor,
-    activation: Callable[[tf.Tensor], tf.Tensor] | None,
-    parts: int,
-    lanes: Lanes,
-    normalization: keras.layers.Layer | None = None,
-) -> tf.Tensor:
-    """Returns what a Dense layer gives, by blocks that stay with the graph.
-
-    A core that multiplies several rows by a long and narrow block writes less
-    than by a wide one, and what it makes is done: an activation follows at
-    once, and so do blocks of the next layer, so that the cores meet once in a
-    feed-forward network. Blocks do not lie together in a kernel, and are
-    copied when the graph is made. What a normalisation is times and plus at
-    its end goes into the copies.
-
-    Args:
-        layer: The layer, which `has_blocks`.
-        x: (rows, inputs).
-        activation: Applied to it; None: nothing.
-        parts: How many blocks.
-        lanes: In which the products follow one another.
-        normalization: What x comes from, less its scaling; None: nothing.
-    """
-    groups, count = _cuts(layer, parts)
-    with tf.init_scope():
-        kernel, bias = weights_behind(layer, normalization)
-        blocks = kernel.reshape(groups, len(kernel) // groups, count, -1)
-        blocks = blocks.transpose(0, 2, 1, 3)
-        held = tf.constant(blocks.reshape(parts, *blocks.shape[2:]))
-    biases = [None] * parts
-    with beside_products():
-        blocks = tf.unstack(held)
-        if bias is not None:
-            biases[:count] = map(tf.constant, np.split(bias, count))
-    pieces = [piece for piece in pieces_of(x, groups) for _ in range(count)]
-    makes = [
-        partial(packed_product, *part, activation if groups == 1 else None)
-        for part in zip(pieces, blocks, biases, strict=True)
-    ]
-    products = side_by_side(makes, lanes)
-    if groups == 1:
-        return put_together(products)
-    y = put_together([tf.add_n(products[i::count]) for i in range(count)])
-    return y if activation is None else activation(y)
-
-
-def has_blocks(layer: keras.layers.Dense, parts: int) -> bool:
-    """Tells whether a kernel can be cut into so many blocks.
-
-    Args:
-        layer: A built layer.
-        parts: How many blocks.
-    """
-    inputs, outputs = layer.kernel.shape
-    groups, count = _cuts(layer, parts)
-    if parts == 1 or inputs % groups or outputs % count:
-        return False
-    # Otherwise each step would copy them.
-    return inputs * outputs // parts * tf.float32.size % ALIGNMENT == 0
-
-
-def _cuts(layer: keras.layers.Dense, parts: int) -> tuple[int, int]:
-    """Returns into how many parts inputs and outputs are cut."""
-    inputs, outputs = layer.kernel.shape
-    groups = 1
-    while inputs > groups * outputs and parts % (2 * groups) == 0:
-        groups *= 2
-    return groups, parts // groups
 
 
 def is_plain(layer: keras.layers.Dense) -> bool:

@@ -58,7 +58,7 @@ def both(model, prompts=PROMPTS, **options):
 )
 def test_packed_weights_change_no_answer(options, kernel):
     model = peaked(kbm.models.decoder_lm(31, 32, 2, 2, 16, **options))
-    plain, packed = both(model)
+    plain, packed = both(model, PROMPTS * 2)
     assert plain == packed
     # Four projections, two or three layers behind them, and the logits.
     per_block = 4 + (3 if options.get("gated") else 2)
@@ -67,7 +67,7 @@ def test_packed_weights_change_no_answer(options, kernel):
         kbm.generate(model, prompt, max_new_tokens=11, pack_weights=True)
         for prompt in PROMPTS
     ]
-    assert alone == packed
+    assert alone * 2 == packed
 
 
 @pytest.mark.parametrize("rows", [1, 7, 8, 9, 30])
@@ -116,7 +116,7 @@ def test_streams_prefixes_and_drafts_take_them():
 
 def test_encoder_decoders_take_them(kernel):
     model = kbm.models.encoder_decoder(31, 31, 16, 1, 2, 16, pad_id=0)
-    plain, packed = both(model, start_id=1)
+    plain, packed = both(model, PROMPTS * 2, start_id=1)
     assert plain == packed and kernel in operations(model)
 
 
@@ -126,7 +126,7 @@ def test_changed_layers_are_not_packed(kernel):
     for layer in model._flatten_layers():
         if getattr(layer, "lora_enabled", False):
             layer.lora_kernel_b.assign(np.ones(layer.lora_kernel_b.shape))
-    plain, packed = both(model)
+    plain, packed = both(model, PROMPTS * 2)
     assert plain == packed
     # Query of the block is left out of its six.
     assert operations(model).count(kernel) == 6
@@ -134,7 +134,7 @@ def test_changed_layers_are_not_packed(kernel):
 
 def test_other_precisions_are_not_packed(kernel):
     model = kbm.models.decoder_lm(31, 32, 1, 2, 16, dtype="mixed_bfloat16")
-    plain, packed = both(model)
+    plain, packed = both(model, PROMPTS * 2)
     assert plain == packed and kernel not in operations(model)
     assert "_keras_bigmodel_packed_weights" not in model.__dict__
 
@@ -160,11 +160,14 @@ def test_what_is_decided_when_nobody_says(monkeypatch):
     assert automatic(model, monkeypatch)
     assert not automatic(model, monkeypatch, least=64 * 2**20)
     assert not automatic(model, monkeypatch, jit_compile=True)
-    for rows in (1, 3, 65):
-        assert not automatic(model, monkeypatch, num_rows=rows)
-    for rows in (4, 64):
+    assert not automatic(model, monkeypatch, num_rows=65)
+    for rows in (1, 3, 4, 64):
         assert automatic(model, monkeypatch, num_rows=rows)
+    # Now that there are copies.
+    assert automatic(model, monkeypatch, num_tokens=1)
+    model = kbm.models.decoder_lm(31, 32, 1, 2, 16)
     assert not automatic(model, monkeypatch, num_tokens=7)
+    assert automatic(model, monkeypatch, num_tokens=8)
     monkeypatch.setattr(packing, "_memory", lambda: 8 * 4 * 2000)
     assert not automatic(model, monkeypatch)
 
@@ -183,6 +186,35 @@ def test_a_model_that_learns_is_not_packed_again(monkeypatch, kernel):
         model, PROMPTS * 3, max_new_tokens=9, pack_weights=False
     )
     assert found == plain
+
+
+@pytest.mark.parametrize("rows", [1, 3, 4])
+def test_steps_read_blocks_until_weights_change(rows, monkeypatch, kernel):
+    from keras_bigmodel.generation import tensorflow_parts
+
+    monkeypatch.setattr(packing, "_LEAST_BYTES", 0)
+    monkeypatch.setattr(tensorflow_parts, "part_bytes", lambda: 2**14)
+    model = peaked(
+        kbm.models.decoder_lm(31, 32, 2, 2, 128, position_encoding="learned")
+    )
+    prompts = (PROMPTS * 2)[:rows]
+
+    def answers(**options):
+        return kbm.generate(model, prompts, max_new_tokens=11, **options)
+
+    assert answers() == answers(pack_weights=False)
+    store = model.__dict__["_keras_bigmodel_blocks"]
+    blocks = [blocks for blocks, *_ in store._found.values()]
+    # Four projections and two layers behind them, for each block once.
+    assert len(blocks) == 12 and None not in blocks
+    assert answers() == answers(pack_weights=True)
+    assert len(store._found) == 12
+    # Blocks of several rows are packed.
+    assert (kernel in operations(model)) is (rows >= 4)
+    for weight in model.trainable_weights:
+        weight.assign(weight[::-1] if "kernel" in weight.path else weight)
+    assert answers() == answers(pack_weights=False)
+    assert "_keras_bigmodel_blocks" not in model.__dict__
 
 
 def test_they_are_refused_where_there_are_none(monkeypatch):

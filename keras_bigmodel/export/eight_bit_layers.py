@@ -52,7 +52,7 @@ def use_eight_bits(model: keras.Model) -> int:
     def values_of(layer: keras.layers.Dense) -> tuple[np.ndarray, Any]:
         normalization = normalizations.get(id(layer))
         kernel, bias = weights_behind(layer, normalization)
-        return kernel.T, bias
+        return kernel.numpy().T, None if bias is None else bias.numpy()
 
     matrices = []
     joined = set()

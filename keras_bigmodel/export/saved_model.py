@@ -182,10 +182,17 @@ def write(signatures: dict[str, Any], folder: pathlib.Path) -> None:
     """
     root = tf.Module()
     traced = {name: entry.trace() for name, entry in signatures.items()}
+    # What was read to cut blocks of it is not read by the graph.
+    captured = {
+        id(value)
+        for function in traced.values()
+        for value in function.captured_inputs
+    }
     read = {
         id(variable): variable
         for function in traced.values()
         for variable in function.variables
+        if id(variable.handle) in captured
     }
     root.weights = list(read.values())
     # Gradients would name nodes of other functions, and nobody asks for them.

@@ -73,8 +73,9 @@ class Blocks:
             for _ in range(self.count)
         ]
         if not packed:
-            makes = map(partial(partial, tf.matmul), pieces, blocks)
-            y = tf.concat(self._sums(side_by_side([*makes], lanes)), axis=1)
+            pairs = zip(pieces, blocks, strict=True)
+            makes = [partial(tf.matmul, *pair) for pair in pairs]
+            y = tf.concat(self._sums(side_by_side(makes, lanes)), axis=1)
             y = y if bias is None else y + bias
             return y if activation is None else activation(y)
         biases = [None] * len(blocks)
@@ -111,8 +112,8 @@ class BlockStore:
     def __init__(
         self,
         part_bytes: int = PART_BYTES,
-        keep: Callable[[np.ndarray], Any] = tf.constant,
-        keep_bias: Callable[[np.ndarray], Any] = np.asarray,
+        keep: Callable[[tf.Tensor], Any] = tf.identity,
+        keep_bias: Callable[[tf.Tensor], Any] = np.asarray,
         replace_kernels: bool = False,
     ) -> None:
         self.replace_kernels = replace_kernels
@@ -151,13 +152,12 @@ class BlockStore:
         with tf.init_scope():
             kernel, bias = weights_behind(layer, normalization)
             inputs, outputs = kernel.shape
-            blocks = kernel.reshape(
-                groups, inputs // groups, count, outputs // count
-            )
-            shape = groups * count, inputs // groups, outputs // count
-            blocks = blocks.transpose(0, 2, 1, 3).reshape(shape)
-            kept = None if bias is None else self._keep_bias(bias)
-            return Blocks(self._keep(blocks), kept, groups, count)
+            size = inputs // groups, outputs // count
+            blocks = tf.reshape(kernel, [groups, size[0], count, size[1]])
+            blocks = tf.transpose(blocks, [0, 2, 1, 3])
+            blocks = self._keep(tf.reshape(blocks, [groups * count, *size]))
+            bias = None if bias is None else self._keep_bias(bias)
+            return Blocks(blocks, bias, groups, count)
 
 
 def num_cuts(
@@ -171,9 +171,11 @@ def num_cuts(
         part_bytes: Bytes of a block at most.
 
     Returns:
-        Both; None where there would be one block, or such as do not begin
-        where vectors do, which each step would have to copy.
+        Both; None where a core does the whole, or blocks would not begin where
+        vectors do, so that each step had to copy them.
     """
+    if inputs * outputs * tf.float32.size <= part_bytes:
+        return None
     step = ALIGNMENT // tf.float32.size
     columns = _MOST_COLUMNS
     while columns >= _LEAST_COLUMNS and outputs % columns:
@@ -183,5 +185,4 @@ def num_cuts(
         groups *= 2
     if columns < _LEAST_COLUMNS or inputs % groups:
         return None
-    count = outputs // columns
-    return None if groups * count == 1 else (groups, count)
+    return groups, outputs // columns

@@ -5,7 +5,6 @@ that reads it may have them in its own numbers: (x g + b) W = x (g W) + b W.
 """
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from keras_bigmodel.generation.tensorflow_parts import read
@@ -88,22 +87,28 @@ def scaling(
 
 def weights_behind(
     layer: keras.layers.Dense, normalization: keras.layers.Layer | None
-) -> tuple[np.ndarray, np.ndarray | None]:
+) -> tuple[tf.Tensor, tf.Tensor | None]:
     """Returns a kernel, (inputs, outputs), and biases, if there are some.
 
     Args:
         layer: A built layer.
         normalization: Whose scaling they do too; None: nobody's.
     """
-    numbers = keras.ops.convert_to_numpy
-    kernel = numbers(layer.kernel)
-    bias = numbers(layer.bias) if layer.use_bias else None
     factor = offset = None
     if normalization is not None:
         factor, offset = scaling(normalization)
+    kernel, bias, factor, offset = (
+        None if weight is None else tf.convert_to_tensor(weight)
+        for weight in (
+            layer.kernel,
+            layer.bias if layer.use_bias else None,
+            factor,
+            offset,
+        )
+    )
     if offset is not None:
-        added = np.matmul(numbers(offset), kernel, dtype="float64")
-        bias = (added if bias is None else bias + added).astype("float32")
+        added = tf.linalg.matvec(kernel, offset, transpose_a=True)
+        bias = added if bias is None else bias + added
     if factor is not None:
-        kernel = numbers(factor)[:, None] * kernel
+        kernel = factor[:, None] * kernel
     return kernel, bias

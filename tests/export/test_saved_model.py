@@ -5,6 +5,7 @@ import tensorflow as tf
 
 import keras_bigmodel as kbm
 from keras_bigmodel.export import eight_bit
+from keras_bigmodel.export.signatures import loop
 from keras_bigmodel.generation import tensorflow_packing
 
 
@@ -89,6 +90,32 @@ def test_cores_are_told(tmp_path):
                 model, tmp_path / "n", tokenizer, cores=cores, **options
             )
     assert not (tmp_path / "n").exists()
+
+
+@pytest.mark.parametrize("packs", [False, True])
+def test_blocks_take_the_place_of_kernels(packs, tmp_path, monkeypatch):
+    if packs and not tensorflow_packing.is_available():
+        pytest.skip("this TensorFlow has no packed products")
+    monkeypatch.setattr(loop, "part_bytes", lambda: 2**14)
+    model = kbm.models.decoder_lm(259, 29, 1, 4, 128, pad_id=256)
+    tokenizer = kbm.text.ByteTokenizer()
+    folder = kbm.export_saved_model(
+        model,
+        tmp_path / "m",
+        tokenizer,
+        max_new_tokens=5,
+        pack_weights=packs,
+        warmup_batch_sizes=(1, 5),
+    )
+    kept = tf.train.list_variables(str(folder / "variables/variables"))
+    shapes = [shape for _, shape in kept]
+    # Of four projections, and of the feed-forward network.
+    assert shapes.count([4, 32, 128]) == 4
+    assert [16, 16, 256] in shapes and [16, 32, 128] in shapes
+    assert [128, 128] not in shapes and [128, 512] not in shapes
+    weights = 4 * model.count_params()
+    data = folder / "variables" / "variables.data-00000-of-00001"
+    assert data.stat().st_size < weights + 16000
 
 
 @pytest.mark.parametrize("option", ["jit_compile", "pack_weights", "cores"])

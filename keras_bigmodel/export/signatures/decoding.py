@@ -15,6 +15,7 @@ from keras_bigmodel.export.signatures.row_sampling import (
 from keras_bigmodel.generation.program import Program
 from keras_bigmodel.generation.step_rows import ANY_ROWS, SEVERAL_ROWS
 from keras_bigmodel.generation.tensorflow_kernels import StepKernels
+from keras_bigmodel.layers.kernels import Kernels
 from keras_bigmodel.layers.key_value_cache import WRITTEN
 
 State = dict[str, Any]
@@ -58,7 +59,8 @@ class Decoder:
             "jit_compile": True if loop.jit_compile else None,
         }
         self._loop = loop
-        self._kernels = loop.kernels()
+        self._blocks = loop.blocks()
+        self._kernels = loop.kernels(self._blocks)
         self._start = tf.function(
             self._trace_start,
             input_signature=[
@@ -70,6 +72,11 @@ class Decoder:
             **self._options,
         )
         self._advance: Any = None
+
+    @property
+    def prompt_kernels(self) -> Kernels | None:
+        """How prompts are read; None: in Keras's way."""
+        return self._kernels and self._kernels.for_prompts()
 
     def state_specs(self) -> State:
         """Returns specs of what `start` returns."""
@@ -210,7 +217,7 @@ class Decoder:
         plain = dataclasses.replace(self._loop, pack_weights=False)
         return tf.cond(
             tf.shape(state["capacity"])[0] <= few[1],
-            lambda: steps(plain.kernels(few)),
+            lambda: steps(plain.kernels(self._blocks, few)),
             lambda: steps(self._kernels),
         )
 

@@ -1,8 +1,12 @@
 """How a decoding loop is compiled, and what its hosts are like."""
 
 import dataclasses
+import functools
+
+import tensorflow as tf
 
 from keras_bigmodel.generation.step_rows import ANY_ROWS
+from keras_bigmodel.generation.tensorflow_blocks import BlockStore
 from keras_bigmodel.generation.tensorflow_kernels import StepKernels
 from keras_bigmodel.generation.tensorflow_parts import part_bytes
 
@@ -36,15 +40,25 @@ class Loop:
                 f"Received: cores={self.cores}"
             )
 
-    def kernels(self, rows: tuple[int, float] = ANY_ROWS) -> StepKernels | None:
+    def blocks(self) -> BlockStore:
+        """Returns a store of blocks, which a folder has instead of kernels."""
+        keep = functools.partial(tf.Variable, trainable=False)
+        return BlockStore(part_bytes(), keep, keep, replace_kernels=True)
+
+    def kernels(
+        self, blocks: BlockStore, rows: tuple[int, float] = ANY_ROWS
+    ) -> StepKernels | None:
         """Returns how steps compute; None: in Keras's way, which XLA knows.
 
         Args:
+            blocks: Of the model's weights.
             rows: The least and the most rows that a step has.
         """
         if self.jit_compile:
             return None
-        return StepKernels(self.pack_weights, rows, part_bytes(), self.cores)
+        return StepKernels(
+            self.pack_weights, rows, part_bytes(), self.cores, blocks
+        )
 
 
 ANY_HOST = Loop()

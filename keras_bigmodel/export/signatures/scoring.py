@@ -10,6 +10,7 @@ from keras import ops
 from keras_bigmodel.export.signatures.room import check_room
 from keras_bigmodel.export.signatures.signature import Signature
 from keras_bigmodel.layers.decoding import DecodingScope
+from keras_bigmodel.layers.kernels import Kernels
 
 # Logits of one piece of the texts, in numbers: 256 MB of float32.
 PIECE_SIZE = 2**26
@@ -53,7 +54,13 @@ class Score:
             served.limits,
             served.context,
         )
-        return scores(served.model, token_ids, lengths, served.vocabulary_size)
+        return scores(
+            served.model,
+            token_ids,
+            lengths,
+            served.vocabulary_size,
+            served.decoder.prompt_kernels,
+        )
 
     def expect(self, example: dict[str, Any]) -> dict[str, Any]:
         """Returns an example's scores by whole passes, a text at a time."""
@@ -107,6 +114,7 @@ class PairScore:
             ids,
             lengths,
             served.vocabulary_size,
+            served.decoder.prompt_kernels,
         )
 
     def expect(self, example: dict[str, Any]) -> dict[str, Any]:
@@ -127,6 +135,7 @@ def scores(
     token_ids: tf.Tensor,
     lengths: tf.Tensor,
     vocabulary_size: int,
+    kernels: Kernels | None = None,
 ) -> dict[str, tf.Tensor]:
     """Returns what a signature that scores answers.
 
@@ -135,13 +144,14 @@ def scores(
         token_ids: int32, (B, T).
         lengths: int32, (B,).
         vocabulary_size: Number of the logits.
+        kernels: How the texts are read; None: in Keras's way.
 
     Returns:
         `token_ids` and `token_log_probabilities`, (B, T), zeros behind each
         text; `num_tokens`, those that were scored; their `log_likelihood`,
         natural logarithm; and `perplexity`, 1 where nothing was scored.
     """
-    found = _in_pieces(step, token_ids, vocabulary_size)
+    found = _in_pieces(step, token_ids, vocabulary_size, kernels)
     column = tf.range(tf.shape(token_ids)[1])[None]
     is_scored = (column > 0) & (column < lengths[:, None])
     found = tf.where(is_scored, found, 0.0)
@@ -181,6 +191,7 @@ def _in_pieces(
     step: Callable[[tf.Tensor], tf.Tensor],
     token_ids: tf.Tensor,
     vocabulary_size: int,
+    kernels: Kernels | None,
 ) -> tf.Tensor:
     """Returns each token's log-probability, (B, T), 0 for the first.
 
@@ -197,7 +208,7 @@ def _in_pieces(
     def read(
         start: tf.Tensor, size: tf.Tensor, state: dict | None
     ) -> tuple[tf.Tensor, dict]:
-        scope = DecodingScope(width, state=state)
+        scope = DecodingScope(width, state=state, kernels=kernels)
         with scope:
             logits = step(token_ids[:, start : start + size])
         found = tf.nn.log_softmax(tf.cast(logits, tf.float32))

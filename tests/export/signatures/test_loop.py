@@ -22,7 +22,8 @@ def test_parts_stand_in_as_many_lines_as_there_are_cores(
     cores, awaited, monkeypatch
 ):
     monkeypatch.setattr(loop, "part_bytes", lambda: 512)
-    kernels = loop.Loop(cores=cores).kernels()
+    made = loop.Loop(cores=cores)
+    kernels = made.kernels(made.blocks())
     layer = keras.layers.Dense(16)
     layer.build((None, 64))
 
@@ -44,7 +45,8 @@ def test_parts_stand_in_as_many_lines_as_there_are_cores(
 
 
 def test_xla_finds_its_own_way():
-    assert loop.Loop(jit_compile=True).kernels() is None
+    made = loop.Loop(jit_compile=True)
+    assert made.kernels(made.blocks()) is None
 
 
 @pytest.mark.parametrize("cores", [0, -2])

@@ -1,5 +1,8 @@
 """A program as TensorFlow functions, traced once for all shapes."""
 
+import contextlib
+import gc
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -61,11 +64,7 @@ class TensorFlowProgram:
                 lambda spec: tf.TensorSpec(spec.shape, spec.dtype),
                 started.structured_outputs,
             )
-            self._functions["advance"] = tf.function(
-                self._advance,
-                input_signature=(carry_spec, _specs(options)),
-                **self._options,
-            )
+            self._trace("advance", self._advance, carry_spec, _specs(options))
         carry, outputs = self._functions["advance"](carry, _tensors(options))
         carry = {**carry, "capacity": capacity}
         return carry, {name: value.numpy() for name, value in outputs.items()}
@@ -81,12 +80,31 @@ class TensorFlowProgram:
 
     def _function(self, name: str, method: Any, arguments: tuple) -> Any:
         if name not in self._functions:
-            self._functions[name] = tf.function(
-                method,
-                input_signature=tuple(_specs(part) for part in arguments),
-                **self._options,
-            )
+            self._trace(name, method, *map(_specs, arguments))
         return self._functions[name]
+
+    def _trace(self, name: str, method: Any, *specs: Any) -> None:
+        self._functions[name] = tf.function(
+            method, input_signature=specs, **self._options
+        )
+        with _without_garbage_collection():
+            self._functions[name].get_concrete_function()
+
+
+@contextlib.contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Has Python not look for garbage where all that is made stays.
+
+    It would look through a graph a hundred times while it grows, a twentieth
+    of the time that tracing takes.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _tensors(values: Any) -> Any:

@@ -1,3 +1,6 @@
+import contextlib
+import gc
+
 import numpy as np
 import pytest
 
@@ -34,3 +37,29 @@ def test_one_trace_serves_all_shapes():
         _, again = program.advance(carry, options)
         np.testing.assert_array_equal(made["tokens"], again["tokens"])
     assert program.num_traces == 3
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_garbage_is_looked_for_but_while_a_graph_is_made(fails):
+    import tensorflow as tf
+
+    from keras_bigmodel.generation.tensorflow_program import TensorFlowProgram
+
+    seen = []
+
+    def step(token_ids):
+        seen.append(gc.isenabled())
+        if fails:
+            raise ValueError("no such step")
+        return tf.one_hot(token_ids, 5)
+
+    program = TensorFlowProgram(Program(step, kbm.samplers.Greedy()), False)
+    prompt = {
+        "prompt_ids": np.ones((1, 3), "int32"),
+        "lengths": np.full(1, 3, "int32"),
+        "capacity": np.int32(4),
+    }
+    expected = pytest.raises(ValueError, match="no such step")
+    with expected if fails else contextlib.nullcontext():
+        program.start(prompt)
+    assert seen and not any(seen) and gc.isenabled()

@@ -51,6 +51,8 @@ class _BlockKernels(Kernels):
     """
 
     growth = 32
+    _packs = False
+    _num_lanes: int | None = None
 
     def __init__(self, blocks: BlockStore | None = None) -> None:
         self._blocks = blocks
@@ -67,35 +69,6 @@ class _BlockKernels(Kernels):
             _remember_unscaled(rows_of(y), rows_of(unscaled), layer)
         return y
 
-    def _project_by_blocks(
-        self,
-        layer: keras.layers.Dense,
-        x: tf.Tensor,
-        activation: Callable[[tf.Tensor], tf.Tensor] | None,
-        lanes: Lanes,
-        packed: bool = False,
-    ) -> tf.Tensor | None:
-        """Returns what a plain Dense layer gives; None: it has no blocks."""
-        if self._blocks is None:
-            return None
-        x, normalization = _unscaled(x)
-        blocks = self._blocks.find(layer, normalization)
-        if blocks is None:
-            return None
-        return blocks.project(x, activation, lanes, packed)
-
-
-class PromptKernels(_BlockKernels):
-    """For a prompt: many rows at a time.
-
-    Args:
-        blocks: Of weights that stay as they are; None: kernels are read.
-    """
-
-    def fold(self, x: tf.Tensor) -> tf.Tensor:
-        """Returns the rows of x, (B, T, D)."""
-        return rows_of(x)
-
     def project(
         self,
         layer: keras.layers.Dense,
@@ -109,11 +82,38 @@ class PromptKernels(_BlockKernels):
             x: (rows, inputs).
             activation: Applied to it; None: nothing.
         """
-        if is_plain(layer) and x.dtype == tf.float32:
-            y = self._project_by_blocks(layer, x, activation, Lanes())
-            if y is not None:
-                return y
+        if not is_plain(layer) or x.dtype != tf.float32:
+            return super().project(layer, x, activation)
+        lanes = shared("lanes", lambda: Lanes(self._num_lanes))
+        if self._blocks is not None:
+            unscaled, normalization = _unscaled(x)
+            blocks = self._blocks.find(layer, normalization)
+            if blocks is not None:
+                options = activation, lanes, self._packs
+                return blocks.project(unscaled, *options)
+        return self._project_whole(layer, x, activation, lanes)
+
+    def _project_whole(
+        self,
+        layer: keras.layers.Dense,
+        x: tf.Tensor,
+        activation: Callable[[tf.Tensor], tf.Tensor] | None,
+        lanes: Lanes,
+    ) -> tf.Tensor:
+        """Returns what a plain Dense layer without blocks gives."""
         return super().project(layer, x, activation)
+
+
+class PromptKernels(_BlockKernels):
+    """For a prompt: many rows at a time.
+
+    Args:
+        blocks: Of weights that stay as they are; None: kernels are read.
+    """
+
+    def fold(self, x: tf.Tensor) -> tf.Tensor:
+        """Returns the rows of x, (B, T, D)."""
+        return rows_of(x)
 
     def write_new(
         self, scope: Any, shape: tuple, slots: tf.Tensor, x: tf.Tensor
@@ -267,25 +267,13 @@ class StepKernels(_BlockKernels):
         kept.set_shape([None, rows.shape[1]])
         return kept
 
-    def project(
+    def _project_whole(
         self,
         layer: keras.layers.Dense,
         x: tf.Tensor,
-        activation: Callable[[tf.Tensor], tf.Tensor] | None = None,
+        activation: Callable[[tf.Tensor], tf.Tensor] | None,
+        lanes: Lanes,
     ) -> tf.Tensor:
-        """Returns what a Dense layer gives.
-
-        Args:
-            layer: The layer.
-            x: (rows, inputs).
-            activation: Applied to it; None: nothing.
-        """
-        if not is_plain(layer) or x.dtype != tf.float32:
-            return super().project(layer, x, activation)
-        lanes = shared("lanes", lambda: Lanes(self._num_lanes))
-        y = self._project_by_blocks(layer, x, activation, lanes, self._packs)
-        if y is not None:
-            return y
         bias = read(layer.bias) if layer.use_bias else None
         if self._packs:
             return packed_product(x, layer.kernel, bias, activation)

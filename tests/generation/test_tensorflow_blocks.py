@@ -39,7 +39,7 @@ def products(function, *inputs):
 
 @pytest.mark.parametrize("use_bias", [True, False])
 @pytest.mark.parametrize("activation", ["gelu", "gelu_tanh", "silu", "relu"])
-# Blocks of 128 inputs; of 32, and all outputs; of 8.
+# The wide layer has two columns of blocks, the other one.
 @pytest.mark.parametrize(
     ("part_bytes", "count"), [(2**15, 4), (2**13, 16), (2**11, 64)]
 )
@@ -68,8 +68,8 @@ def test_feed_forward_networks_in_blocks(
 
     x = 3 * numbers(8, 64)
     expected = activate(down(activate(up(x))))
-    np.testing.assert_allclose(network(x), expected, atol=2e-5)
-    assert products(network, x)
+    np.testing.assert_allclose(network(x), expected, atol=1e-5)
+    assert len(products(network, x)) == 2 * count
 
 
 @pytest.mark.parametrize(
